@@ -1,0 +1,1 @@
+//! The device agent: download, write, verify, reboot, confirm, report.

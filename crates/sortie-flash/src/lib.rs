@@ -1,0 +1,1 @@
+//! A flash simulator at the contract's worst, and A/B slots over embedded-storage.

@@ -1,0 +1,1 @@
+//! The wire between engine and device: messages, limits and their JSON.

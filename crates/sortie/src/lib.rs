@@ -1,0 +1,1 @@
+//! Over-the-air update campaigns to embed in a Rust service.
