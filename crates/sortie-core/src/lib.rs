@@ -1,1 +1,39 @@
-//! The pure domain of update campaigns: versions, targeting, campaigns, events.
+//! The pure domain of update campaigns: versions, targeting, campaigns, operations, events.
+//!
+//! Nothing here does I/O, reads a clock, draws a random number, spawns or awaits. A [`Campaign`]
+//! takes inputs and the time, and answers with events to append; the log of those events is the
+//! truth, and [`State`] is the fold over it. Start reading at [`campaign`].
+//!
+//! Rules are named as in `docs/architecture.md` (`E4`, `P2`, …).
+#![forbid(unsafe_code)]
+
+pub mod campaign;
+pub mod catalog;
+mod claim;
+mod device;
+mod fleet;
+mod ids;
+mod invalid;
+mod selector;
+mod stream;
+mod time;
+mod version;
+
+pub use campaign::{
+    CampaignEvent, CampaignSpec, Command, Counts, NewCampaign, Outcome, Push, Rejection, Start,
+    State, Status, TargetIndex, TargetReason, TargetStatus,
+};
+pub use catalog::{Catalog, CatalogEvent, CatalogState};
+pub use claim::{ClaimChange, ClaimPhase, ClaimRow};
+pub use device::{AttributeValue, Device, DeviceError};
+pub use fleet::{DeviceSlot, Fleet, FleetDevice, RunningVersion};
+pub use ids::{
+    BaseImageId, CampaignId, ChannelId, CollectionId, CommandId, GroupId, OperationId, ParseError,
+    SystemModelId,
+};
+pub use invalid::{FieldError, Invalid};
+pub use selector::{Selector, SelectorError};
+pub use sortie_protocol::{DeviceId, Sha256};
+pub use stream::{Actor, Event, StreamId};
+pub use time::{Listened, Now, Timestamp};
+pub use version::{RequirementError, VersionRequirement};

@@ -1,0 +1,219 @@
+//! What is recorded of a campaign: permanent, small, readable.
+
+use serde::{Deserialize, Serialize};
+use sortie_protocol::{DeviceId, Reason, Report, Status as DeviceStatus, StatusCode};
+use uuid::Uuid;
+
+use super::{CampaignSpec, ImageCopy, TargetIndex, TargetReason};
+use crate::OperationId;
+
+/// An event of a campaign's stream. Targets are named by their index in the snapshot.
+///
+/// Past tense: it has happened and can't be refused; [`State::apply`](super::State::apply) folds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all_fields = "camelCase")]
+#[non_exhaustive]
+pub enum CampaignEvent {
+    /// A node took the stream over (design 3): fences what an earlier owner may still append.
+    OwnerChanged {
+        /// Grows by one with each owner.
+        epoch: u64,
+        /// Drawn at random; the UUIDs of operations started from now on depend on it (W1).
+        nonce: Uuid,
+    },
+    /// The campaign was created (S3).
+    CampaignCreated {
+        /// What it is made of.
+        spec: CampaignSpec,
+    },
+    /// The campaign was edited before its start (L1).
+    CampaignEdited {
+        /// What it is made of now.
+        spec: CampaignSpec,
+    },
+    /// The campaign was deleted before its start (L1).
+    CampaignDeleted,
+    /// The campaign waits for its start time; its Channel was not empty at creation (S1, S4).
+    CampaignScheduled,
+    /// A person started it by hand (S1); it starts once the inventory has answered (S2).
+    StartRequested,
+    /// A part of the snapshot, at most 1,000 devices, in the order of their indices (S2).
+    TargetsAdded {
+        /// The devices; the first has the index after the last one added before.
+        devices: Vec<DeviceId>,
+    },
+    /// The snapshot is complete; the campaign runs (S2).
+    CampaignStarted {
+        /// The image, copied, so that nothing that happens to it later matters (T4).
+        image: ImageCopy,
+    },
+    /// An operation was started on a target (P3): from here on the target is in progress.
+    OperationStarted {
+        /// The target.
+        target: TargetIndex,
+        /// The claim number, of which the operation's UUID is made (W1).
+        claim: u64,
+        /// The device's version that this was decided on (E).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decided_on: Option<String>,
+        /// The abandoned operation whose claim is taken over (O3).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaces: Option<OperationId>,
+    },
+    /// The request was not acknowledged in time and is written again (P4).
+    RequestRetried {
+        /// The target.
+        target: TargetIndex,
+    },
+    /// The device said where it is; percentages are not recorded (R2).
+    OperationReported {
+        /// The target.
+        target: TargetIndex,
+        /// Its word, not terminal.
+        #[serde(flatten)]
+        word: DeviceWord,
+    },
+    /// A person cancelled one operation (X2).
+    OperationCancelRequested {
+        /// The target.
+        target: TargetIndex,
+    },
+    /// A target ended well: R3, E2.
+    TargetSucceeded {
+        /// The target.
+        target: TargetIndex,
+        /// Why.
+        reason: TargetReason,
+    },
+    /// A target failed: E, R3, X1, X4, P5.
+    TargetFailed {
+        /// The target.
+        target: TargetIndex,
+        /// Why.
+        reason: TargetReason,
+        /// What became of its operation.
+        end: End,
+        /// The device's word, if it was that which ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        word: Option<DeviceWord>,
+    },
+    /// The operation ended, and the target is idle again, to be tried later (R4).
+    TargetDeferred {
+        /// The target.
+        target: TargetIndex,
+        /// Why: `device_busy` or `version_changed`.
+        reason: TargetReason,
+    },
+    /// The first terminal word on an abandoned operation; the outcome stays (R5).
+    LateReport {
+        /// The target.
+        target: TargetIndex,
+        /// The word.
+        #[serde(flatten)]
+        word: DeviceWord,
+    },
+    /// A second, different terminal word; recorded once, changes nothing (R5).
+    ContradictoryReport {
+        /// The target.
+        target: TargetIndex,
+        /// The word.
+        #[serde(flatten)]
+        word: DeviceWord,
+    },
+    /// A device had seen a higher generation than its register has; the number was raised (W5).
+    ClaimRaised {
+        /// The target.
+        target: TargetIndex,
+        /// The claim's number from now on. The operation keeps its UUID.
+        claim: u64,
+    },
+    /// Paused by a person: nothing new starts, what is under way goes on (L2).
+    CampaignPausing,
+    /// Nothing is under way any more (L2).
+    CampaignPaused,
+    /// Resumed by a person (L2).
+    CampaignResumed,
+    /// Cancelled by a person; all that is under way is being cancelled (L3). After the campaign has
+    /// finished: what drains is being cancelled, and the outcome stays.
+    CampaignCancelled,
+    /// Too much failed (F1): finished, outcome failure.
+    CampaignFailed,
+    /// Every target is terminal (L4): finished, outcome success.
+    CampaignSucceeded,
+}
+
+/// What became of a target's operation when the target failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "an operation was never begun, ended, or abandoned"
+)]
+pub enum End {
+    /// There was none: refused before the push (E).
+    NotSent,
+    /// The device ended it by its word; the claim is free (W7).
+    Answered,
+    /// Ended without the device's word; the claim is open (X1, W7).
+    Abandoned,
+}
+
+/// A device's word as it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceWord {
+    /// OTAEvent's status.
+    pub status: DeviceStatus,
+    /// OTAEvent's status code.
+    #[serde(default, rename = "code", skip_serializing_if = "Option::is_none")]
+    pub code: Option<StatusCode>,
+    /// A machine-readable refinement of the code.
+    #[serde(default, rename = "detail", skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// OTAEvent's message.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+impl From<&Report> for DeviceWord {
+    fn from(report: &Report) -> Self {
+        Self {
+            status: report.status,
+            code: report.code.clone(),
+            reason: report.reason.clone(),
+            message: report.message.clone(),
+        }
+    }
+}
+
+impl CampaignEvent {
+    /// The target that the event is about, if it is about one.
+    pub fn target(&self) -> Option<TargetIndex> {
+        match self {
+            Self::OperationStarted { target, .. }
+            | Self::RequestRetried { target }
+            | Self::OperationReported { target, .. }
+            | Self::OperationCancelRequested { target }
+            | Self::TargetSucceeded { target, .. }
+            | Self::TargetFailed { target, .. }
+            | Self::TargetDeferred { target, .. }
+            | Self::LateReport { target, .. }
+            | Self::ContradictoryReport { target, .. }
+            | Self::ClaimRaised { target, .. } => Some(*target),
+            Self::OwnerChanged { .. }
+            | Self::CampaignCreated { .. }
+            | Self::CampaignEdited { .. }
+            | Self::CampaignDeleted
+            | Self::CampaignScheduled
+            | Self::StartRequested
+            | Self::TargetsAdded { .. }
+            | Self::CampaignStarted { .. }
+            | Self::CampaignPausing
+            | Self::CampaignPaused
+            | Self::CampaignResumed
+            | Self::CampaignCancelled
+            | Self::CampaignFailed
+            | Self::CampaignSucceeded => None,
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! One Update Campaign: one Base Image, rolled out to one Channel under one Rollout Mechanism.
+//!
+//! ```text
+//!  Input ──▶ Campaign::handle / pump ──▶ events ──▶ State::apply (the fold; replay calls it alone)
+//!                                    └─▶ targets whose request register is to be written
+//! ```
+//!
+//! - [`event`]: what is recorded. [`state`]: the fold. [`spec`]: what a campaign is made of.
+//! - [`decide`]: what an input leads to. [`eligibility`]: rules E. [`timers`], [`ready`]: what a
+//!   running campaign keeps beside its state, built anew by [`Campaign::arm`].
+
+mod command;
+mod event;
+mod reason;
+mod spec;
+mod state;
+mod target;
+
+pub use command::{Command, CommandKind, Rejection};
+pub use event::{CampaignEvent, DeviceWord, End};
+pub use reason::TargetReason;
+pub use spec::{CampaignSpec, ImageCopy, NewCampaign, Push, Start};
+pub use state::{Counts, Outcome, State, Status};
+pub use target::{Target, TargetIndex, TargetStatus};

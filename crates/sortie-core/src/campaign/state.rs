@@ -1,0 +1,554 @@
+//! The fold over a campaign's stream.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use sortie_protocol::{Allow, ArtifactRef, DeviceId, Generation, Request, Update};
+use uuid::Uuid;
+
+use super::{
+    CampaignEvent, CampaignSpec, DeviceWord, End, ImageCopy, Target, TargetIndex, TargetReason,
+    TargetStatus,
+};
+use crate::{CampaignId, CommandId, OperationId, StreamId, Timestamp};
+
+/// The status of a campaign (L).
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "rule L closes the set")]
+pub enum Status {
+    /// Created; it starts by hand, or as soon as the inventory has answered.
+    #[default]
+    Idle,
+    /// It waits for its start time.
+    Scheduled,
+    /// It runs.
+    InProgress,
+    /// Nothing new starts; some operations are under way.
+    Pausing,
+    /// Nothing is under way.
+    Paused,
+    /// It has an outcome.
+    Finished,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "idle",
+            Self::Scheduled => "scheduled",
+            Self::InProgress => "in_progress",
+            Self::Pausing => "pausing",
+            Self::Paused => "paused",
+            Self::Finished => "finished",
+        })
+    }
+}
+
+/// How a campaign ended (L).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "rule L closes the set")]
+pub enum Outcome {
+    /// Every target is terminal, failures within the threshold included (L4).
+    Success,
+    /// Too much failed (F1).
+    Failure,
+    /// A person cancelled it (L3).
+    Cancelled,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Cancelled => "cancelled",
+        })
+    }
+}
+
+/// A campaign's counters, kept by the fold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Counts {
+    /// Targets in the snapshot.
+    pub targets: u32,
+    /// Not pushed yet, or to be tried again.
+    pub idle: u32,
+    /// With an operation in force.
+    pub in_progress: u32,
+    /// Ended well.
+    pub successful: u32,
+    /// Ended badly, for whatever reason.
+    pub failed: u32,
+    /// Of those failed: how many count against the threshold (F1).
+    pub failed_counted: u32,
+    /// Of those failed: abandoned, and the device has not given its word yet. Each may still be
+    /// installing (invariant 1).
+    pub abandoned: u32,
+}
+
+/// How many [`CommandId`]s of a stream are kept (K1).
+const COMMANDS_KEPT: usize = 256;
+
+/// No version was known when the operation was decided.
+const NO_VERSION: u32 = u32::MAX;
+
+/// A campaign as its log says it is. Only [`State::apply`] changes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    id: CampaignId,
+    pub(super) spec: Option<CampaignSpec>,
+    pub(super) status: Status,
+    outcome: Option<Outcome>,
+    deleted: bool,
+    pub(super) start_requested: bool,
+    /// All that is under way is being cancelled (L3).
+    pub(super) all_cancelled: bool,
+    image: Option<ImageCopy>,
+    devices: Vec<DeviceId>,
+    targets: Vec<Target>,
+    counts: Counts,
+    starts: u32,
+    epoch: u64,
+    /// The nonces of all owners so far.
+    nonces: Vec<Uuid>,
+    versions: Vec<Arc<str>>,
+    version_index: HashMap<Arc<str>, u32>,
+    commands: VecDeque<CommandId>,
+    events: u64,
+    last_at: Timestamp,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+}
+
+impl State {
+    /// The state before the first event.
+    pub fn new(id: CampaignId) -> Self {
+        Self {
+            id,
+            spec: None,
+            status: Status::Idle,
+            outcome: None,
+            deleted: false,
+            start_requested: false,
+            all_cancelled: false,
+            image: None,
+            devices: vec![],
+            targets: vec![],
+            counts: Counts::default(),
+            starts: 0,
+            epoch: 0,
+            nonces: vec![],
+            versions: vec![],
+            version_index: HashMap::new(),
+            commands: VecDeque::new(),
+            events: 0,
+            last_at: Timestamp(i64::MIN),
+            created_at: Timestamp(0),
+            started_at: None,
+            finished_at: None,
+        }
+    }
+
+    /// Folds one event of a commit recorded at `at`. Infallible: what was recorded has happened. An
+    /// event that names a target outside the snapshot changes no target.
+    pub fn apply(&mut self, at: Timestamp, event: &CampaignEvent) {
+        self.events += 1;
+        self.last_at = self.last_at.max(at);
+        match event {
+            CampaignEvent::OwnerChanged { epoch, nonce } => {
+                self.epoch = *epoch;
+                self.nonces.push(*nonce);
+            }
+            CampaignEvent::CampaignCreated { spec } => {
+                self.spec = Some(spec.clone());
+                self.created_at = at;
+            }
+            CampaignEvent::CampaignEdited { spec } => {
+                self.spec = Some(spec.clone());
+                self.status = Status::Idle;
+            }
+            CampaignEvent::CampaignDeleted => self.deleted = true,
+            CampaignEvent::CampaignScheduled => self.status = Status::Scheduled,
+            CampaignEvent::StartRequested => self.start_requested = true,
+            CampaignEvent::TargetsAdded { devices } => self.add_targets(devices),
+            CampaignEvent::CampaignStarted { image } => {
+                self.image = Some(image.clone());
+                self.status = Status::InProgress;
+                self.started_at = Some(at);
+            }
+            CampaignEvent::CampaignPausing => self.status = Status::Pausing,
+            CampaignEvent::CampaignPaused => self.status = Status::Paused,
+            CampaignEvent::CampaignResumed => self.status = Status::InProgress,
+            CampaignEvent::CampaignCancelled => {
+                self.all_cancelled = true;
+                self.finish(at, Outcome::Cancelled);
+            }
+            CampaignEvent::CampaignFailed => self.finish(at, Outcome::Failure),
+            CampaignEvent::CampaignSucceeded => self.finish(at, Outcome::Success),
+            CampaignEvent::OperationStarted {
+                target,
+                claim,
+                decided_on,
+                replaces: _,
+            } => {
+                self.start_operation(*target, *claim, decided_on.as_deref());
+            }
+            CampaignEvent::RequestRetried { target } => {
+                self.change(*target, |t| t.request_retries += 1);
+            }
+            CampaignEvent::OperationReported { target, word } => {
+                self.change(*target, |t| {
+                    t.words_recorded = t.words_recorded.saturating_add(1);
+                    t.heard = Some(word.status);
+                });
+            }
+            CampaignEvent::OperationCancelRequested { target } => {
+                self.change(*target, |t| t.cancel_requested = true);
+            }
+            CampaignEvent::TargetSucceeded { target, reason } => {
+                self.change(*target, |t| {
+                    t.status = TargetStatus::Successful;
+                    t.reason = Some(*reason);
+                    if *reason == TargetReason::Updated {
+                        t.heard = Some(sortie_protocol::Status::Success);
+                    }
+                });
+            }
+            CampaignEvent::TargetFailed {
+                target,
+                reason,
+                end,
+                word,
+            } => {
+                self.fail_target(*target, *reason, *end, word.as_ref());
+            }
+            CampaignEvent::TargetDeferred { target, reason } => {
+                self.change(*target, |t| {
+                    t.status = TargetStatus::Idle;
+                    t.reason = Some(*reason);
+                    t.heard = Some(sortie_protocol::Status::Failure);
+                    t.deferrals += 1;
+                });
+            }
+            CampaignEvent::LateReport { target, word } => {
+                self.change(*target, |t| {
+                    t.late = true;
+                    t.heard = Some(word.status);
+                });
+            }
+            CampaignEvent::ContradictoryReport { target, .. } => {
+                self.change(*target, |t| t.contradicted = true);
+            }
+            CampaignEvent::ClaimRaised { target, claim } => {
+                self.change(*target, |t| t.claim = t.claim.max(*claim));
+            }
+        }
+    }
+
+    fn finish(&mut self, at: Timestamp, outcome: Outcome) {
+        // A cancel of what drains keeps the outcome (L3).
+        if self.status != Status::Finished {
+            self.status = Status::Finished;
+            self.outcome = Some(outcome);
+            self.finished_at = Some(at);
+        }
+    }
+
+    fn add_targets(&mut self, devices: &[DeviceId]) {
+        self.devices.extend_from_slice(devices);
+        self.targets.resize(self.devices.len(), Target::default());
+        // A snapshot has at most 2^32 - 1 targets: the decision bounds it.
+        let added = u32::try_from(devices.len()).unwrap_or(u32::MAX);
+        self.counts.targets = self.counts.targets.saturating_add(added);
+        self.counts.idle = self.counts.idle.saturating_add(added);
+    }
+
+    fn start_operation(&mut self, target: TargetIndex, claim: u64, decided_on: Option<&str>) {
+        self.starts += 1;
+        let started = self.starts;
+        let owner = u16::try_from(self.nonces.len().saturating_sub(1)).unwrap_or(u16::MAX);
+        let decided_on = decided_on.map_or(NO_VERSION, |version| self.intern(version));
+        self.change(target, |t| {
+            *t = Target {
+                status: TargetStatus::InProgress,
+                reason: t.reason,
+                deferrals: t.deferrals,
+                started,
+                claim,
+                claim_at_start: claim,
+                owner,
+                decided_on,
+                ..Target::default()
+            };
+        });
+    }
+
+    fn fail_target(
+        &mut self,
+        target: TargetIndex,
+        reason: TargetReason,
+        end: End,
+        word: Option<&DeviceWord>,
+    ) {
+        if self
+            .targets
+            .get(target.index())
+            .is_some_and(|t| !t.status.is_terminal())
+        {
+            self.counts.failed_counted += u32::from(reason.counts());
+        }
+        self.change(target, |t| {
+            t.status = TargetStatus::Failed;
+            t.reason = Some(reason);
+            t.end = Some(end);
+            if let Some(word) = word {
+                t.heard = Some(word.status);
+            }
+        });
+    }
+
+    /// Changes one target and the counters with it.
+    fn change(&mut self, index: TargetIndex, change: impl FnOnce(&mut Target)) {
+        let Some(target) = self.targets.get_mut(index.index()) else {
+            return;
+        };
+        let abandoned = |t: &Target| t.claim_phase() == Some(crate::ClaimPhase::Open);
+        let before = (target.status, abandoned(target));
+        change(target);
+        let after = (target.status, abandoned(target));
+        if before.0 != after.0 {
+            *self.counts.of(before.0) -= 1;
+            *self.counts.of(after.0) += 1;
+        }
+        self.counts.abandoned -= u32::from(before.1);
+        self.counts.abandoned += u32::from(after.1);
+    }
+
+    fn intern(&mut self, version: &str) -> u32 {
+        if let Some(index) = self.version_index.get(version) {
+            return *index;
+        }
+        let index = u32::try_from(self.versions.len()).unwrap_or(NO_VERSION - 1);
+        let version: Arc<str> = version.into();
+        self.versions.push(version.clone());
+        self.version_index.insert(version, index);
+        index
+    }
+
+    /// Notes that a command was carried out in the commit that was just folded (K1).
+    pub fn note_command(&mut self, command: CommandId) {
+        if self.commands.len() == COMMANDS_KEPT {
+            self.commands.pop_front();
+        }
+        self.commands.push_back(command);
+    }
+
+    /// Whether this command is among the last 256 that were carried out (K1).
+    pub fn has_command(&self, command: CommandId) -> bool {
+        self.commands.contains(&command)
+    }
+
+    /// What the device's request register must hold for an operation in force, or that this
+    /// campaign abandoned; `None` where it has nothing in force on the target.
+    ///
+    /// Whether the register is this campaign's at all, its claim tells.
+    pub fn register(&self, index: TargetIndex) -> Option<Request> {
+        let target = self.target(index)?;
+        let operation = self.operation(index)?;
+        let image = self.image.as_ref()?;
+        let route = StreamId::Campaign(self.id).route();
+        match target.claim_phase()? {
+            crate::ClaimPhase::Free => None,
+            crate::ClaimPhase::Held if !self.is_cancelling(target) => {
+                let force = self
+                    .spec
+                    .as_ref()
+                    .is_some_and(|s| s.mechanism.force_downgrade);
+                let update = Update {
+                    operation: operation.0,
+                    route,
+                    url: image.artifact.url.clone(),
+                    artifact: ArtifactRef {
+                        size: image.artifact.size,
+                        sha256: image.artifact.sha256,
+                        format: "raw".into(),
+                    },
+                    allow: Allow {
+                        downgrade: force,
+                        ..Allow::default()
+                    },
+                    version: Some(image.version.to_string()),
+                    system_model: Some(image.system_model.to_string()),
+                    decided_on: self.decided_on(target).map(Into::into),
+                    session: None,
+                };
+                Some(Request::Update(
+                    Generation::update(target.claim),
+                    Box::new(update),
+                ))
+            }
+            crate::ClaimPhase::Held | crate::ClaimPhase::Open => {
+                let generation = Generation::cancel(target.claim);
+                Some(Request::Cancel {
+                    generation,
+                    operation: operation.0,
+                    route,
+                })
+            }
+        }
+    }
+
+    /// Whether a person's cancel waits for the device's word (X2).
+    pub fn is_cancelling(&self, target: &Target) -> bool {
+        target.status == TargetStatus::InProgress && (self.all_cancelled || target.cancel_requested)
+    }
+
+    /// The version that a target's last operation was decided on.
+    pub fn decided_on(&self, target: &Target) -> Option<&str> {
+        self.versions
+            .get(target.decided_on as usize)
+            .map(AsRef::as_ref)
+    }
+
+    /// The UUID of a target's last operation (W1), if it ever had one.
+    pub fn operation(&self, index: TargetIndex) -> Option<OperationId> {
+        let target = self.target(index)?;
+        let device = self.device(index)?;
+        let nonce = self
+            .nonces
+            .get(usize::from(target.owner))
+            .copied()
+            .unwrap_or_default();
+        (target.claim != 0)
+            .then(|| OperationId::derive(self.id.0, device.as_str(), target.claim_at_start, nonce))
+    }
+
+    /// The UUID that an operation started now under `claim` would have.
+    pub(super) fn next_operation(&self, index: TargetIndex, claim: u64) -> Option<OperationId> {
+        let device = self.device(index)?;
+        let nonce = self.nonces.last().copied().unwrap_or_default();
+        Some(OperationId::derive(
+            self.id.0,
+            device.as_str(),
+            claim,
+            nonce,
+        ))
+    }
+
+    /// The campaign's id.
+    pub fn id(&self) -> CampaignId {
+        self.id
+    }
+
+    /// What it is made of; `None` before `CampaignCreated`.
+    pub fn spec(&self) -> Option<&CampaignSpec> {
+        self.spec.as_ref()
+    }
+
+    /// Its status.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Its outcome, once finished.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.outcome
+    }
+
+    /// Whether it was deleted before it started.
+    pub fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
+    /// Its counters.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Finished, with operations that are still followed to their end (L5).
+    pub fn is_draining(&self) -> bool {
+        self.status == Status::Finished && self.counts.in_progress > 0
+    }
+
+    /// Finished, and nothing is under way: only a late report can add to its log (L6).
+    pub fn is_over(&self) -> bool {
+        self.deleted || self.status == Status::Finished && self.counts.in_progress == 0
+    }
+
+    /// The image, once started.
+    pub fn image(&self) -> Option<&ImageCopy> {
+        self.image.as_ref()
+    }
+
+    /// The device ids of the snapshot, by target index.
+    pub fn devices(&self) -> &[DeviceId] {
+        &self.devices
+    }
+
+    /// The device of a target.
+    pub fn device(&self, index: TargetIndex) -> Option<&DeviceId> {
+        self.devices.get(index.index())
+    }
+
+    /// The targets, by index.
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// One target.
+    pub fn target(&self, index: TargetIndex) -> Option<&Target> {
+        self.targets.get(index.index())
+    }
+
+    /// The epoch of the latest owner.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// How many events were folded: the stream's version.
+    pub fn version(&self) -> u64 {
+        self.events
+    }
+
+    /// The latest recorded time; wall time is never taken below it (C5).
+    pub fn last_at(&self) -> Timestamp {
+        self.last_at
+    }
+
+    /// When it was created.
+    pub fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
+    /// When it started.
+    pub fn started_at(&self) -> Option<Timestamp> {
+        self.started_at
+    }
+
+    /// When it got its outcome.
+    pub fn finished_at(&self) -> Option<Timestamp> {
+        self.finished_at
+    }
+}
+
+impl Counts {
+    fn of(&mut self, status: TargetStatus) -> &mut u32 {
+        match status {
+            TargetStatus::Idle => &mut self.idle,
+            TargetStatus::InProgress => &mut self.in_progress,
+            TargetStatus::Failed => &mut self.failed,
+            TargetStatus::Successful => &mut self.successful,
+        }
+    }
+}

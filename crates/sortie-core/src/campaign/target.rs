@@ -1,0 +1,111 @@
+//! One device in one campaign, as the log has it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sortie_protocol::Status as DeviceStatus;
+
+use super::{End, TargetReason};
+use crate::ClaimPhase;
+
+/// A target's place in its campaign's snapshot, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TargetIndex(pub u32);
+
+impl TargetIndex {
+    /// As an index into the snapshot.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Where a target is (L). Failed and successful are final.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "Edgehog's four; rule L closes the set"
+)]
+pub enum TargetStatus {
+    /// Not pushed yet, or to be tried again.
+    #[default]
+    Idle,
+    /// An operation is in force.
+    InProgress,
+    /// Final.
+    Failed,
+    /// Final.
+    Successful,
+}
+
+impl TargetStatus {
+    /// Whether it is final.
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Failed | Self::Successful)
+    }
+}
+
+impl fmt::Display for TargetStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "idle",
+            Self::InProgress => "in_progress",
+            Self::Failed => "failed",
+            Self::Successful => "successful",
+        })
+    }
+}
+
+/// The fold of a target's events. Small, since there may be a million.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Target {
+    /// Where it is.
+    pub status: TargetStatus,
+    /// Why; an idle target keeps that of its last try (R4, L5).
+    pub reason: Option<TargetReason>,
+    /// How its failure ended; none otherwise.
+    pub end: Option<End>,
+    /// The last word of the device on its last operation.
+    pub heard: Option<DeviceStatus>,
+    /// Its operation under way is being cancelled by a person's wish (X2).
+    pub cancel_requested: bool,
+    /// A terminal word came after the operation had been abandoned (R5).
+    pub late: bool,
+    /// A second, different terminal word was recorded (R5).
+    pub contradicted: bool,
+    /// Non-terminal words recorded of its last operation (R2).
+    pub words_recorded: u8,
+    /// How often its operation's request was written again for want of an answer (P4).
+    pub request_retries: u32,
+    /// How often it was made idle again (R4).
+    pub deferrals: u32,
+    /// The order of its last start among all starts of the campaign, from 1; 0: never started.
+    pub started: u32,
+    /// The claim number of its last operation, as raised since; 0: none.
+    pub claim: u64,
+    /// The number at the operation's start: its UUID is made of it (W1).
+    pub claim_at_start: u64,
+    /// Which owner's nonce the operation's UUID is made with.
+    pub(super) owner: u16,
+    /// The device's version that its last operation was decided on, in the state's table.
+    pub(super) decided_on: u32,
+}
+
+impl Target {
+    /// What the claim of its last operation says (W7), as far as this campaign's log knows: another
+    /// operation may have taken it since. `None`: it never had one.
+    pub fn claim_phase(&self) -> Option<ClaimPhase> {
+        if self.claim == 0 {
+            return None;
+        }
+        Some(match (self.status, self.end) {
+            (TargetStatus::InProgress, _) => ClaimPhase::Held,
+            (TargetStatus::Failed, Some(End::Abandoned)) if !self.late => ClaimPhase::Open,
+            _ => ClaimPhase::Free,
+        })
+    }
+}

@@ -1,0 +1,143 @@
+//! The fold over the catalog stream.
+
+use std::collections::BTreeMap;
+
+use sortie_protocol::DeviceId;
+
+use super::{Artifact, CatalogEvent};
+use crate::{
+    BaseImageId, ChannelId, CollectionId, Device, GroupId, Selector, SystemModelId,
+    VersionRequirement, campaign::ImageCopy,
+};
+
+/// What has been declared.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CatalogState {
+    /// The System Model of each Collection.
+    pub collections: BTreeMap<CollectionId, SystemModelId>,
+    /// The Base Images.
+    pub images: BTreeMap<BaseImageId, Image>,
+    /// The Groups.
+    pub groups: BTreeMap<GroupId, Group>,
+    /// The Channels.
+    pub channels: BTreeMap<ChannelId, Channel>,
+    /// The epoch of the latest owner.
+    pub epoch: u64,
+}
+
+/// A Base Image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Where it is and what must be found there.
+    pub artifact: Artifact,
+    /// What a device must run for it to be installed.
+    pub starting_version_requirement: Option<VersionRequirement>,
+}
+
+/// A Group: a selector, an explicit list, or both (T2).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Group {
+    /// Devices by tags.
+    pub selector: Option<Selector>,
+    /// Devices by name.
+    pub devices: Vec<DeviceId>,
+}
+
+impl Group {
+    /// Whether `device` is in it.
+    pub fn contains(&self, device: &Device) -> bool {
+        self.selector
+            .as_ref()
+            .is_some_and(|selector| selector.matches(device))
+            || self.devices.binary_search(device.id()).is_ok()
+    }
+}
+
+/// A Channel: a set of Groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Channel {
+    /// Its Groups.
+    pub groups: Vec<GroupId>,
+}
+
+impl CatalogState {
+    /// Folds one event.
+    pub fn apply(&mut self, event: &CatalogEvent) {
+        match event {
+            CatalogEvent::CatalogOwnerChanged { epoch, .. } => self.epoch = *epoch,
+            CatalogEvent::CollectionDeclared {
+                collection,
+                system_model,
+            } => {
+                self.collections
+                    .insert(collection.clone(), system_model.clone());
+            }
+            CatalogEvent::BaseImageDeclared {
+                collection,
+                version,
+                artifact,
+                starting_version_requirement,
+            } => {
+                let id = BaseImageId {
+                    collection: collection.clone(),
+                    version: version.clone(),
+                };
+                let image = Image {
+                    artifact: artifact.clone(),
+                    starting_version_requirement: starting_version_requirement.clone(),
+                };
+                self.images.insert(id, image);
+            }
+            CatalogEvent::GroupDeclared {
+                group,
+                selector,
+                devices,
+            } => {
+                let mut devices = devices.clone();
+                devices.sort_unstable();
+                devices.dedup();
+                self.groups.insert(
+                    group.clone(),
+                    Group {
+                        selector: selector.clone(),
+                        devices,
+                    },
+                );
+            }
+            CatalogEvent::ChannelDeclared { channel, groups } => {
+                self.channels.insert(
+                    channel.clone(),
+                    Channel {
+                        groups: groups.clone(),
+                    },
+                );
+            }
+            // The claim's row is kept beside the log, not here.
+            CatalogEvent::DeviceClaimRaised { .. } => {}
+        }
+    }
+
+    /// The image as a campaign copies it (T4), if it is declared.
+    pub fn image_copy(&self, id: &BaseImageId) -> Option<ImageCopy> {
+        let image = self.images.get(id)?;
+        let system_model = self.collections.get(&id.collection)?;
+        Some(ImageCopy::new(
+            id.version.clone(),
+            system_model.clone(),
+            image.artifact.clone(),
+            image.starting_version_requirement.clone(),
+        ))
+    }
+
+    /// The Groups of `channel`, if it is declared. A device in two of them is one target (T2).
+    pub fn groups_of(&self, channel: &ChannelId) -> Option<Vec<Group>> {
+        let channel = self.channels.get(channel)?;
+        Some(
+            channel
+                .groups
+                .iter()
+                .filter_map(|group| self.groups.get(group).cloned())
+                .collect(),
+        )
+    }
+}

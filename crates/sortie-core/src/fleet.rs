@@ -1,0 +1,258 @@
+//! The node's one table of devices.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use semver::Version;
+use sortie_protocol::{Birth, DeviceId, Generation};
+
+use crate::{ClaimPhase, ClaimRow};
+
+/// A device's place in the [`Fleet`]; ids are resolved once, at the edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceSlot(pub u32);
+
+impl DeviceSlot {
+    /// As an index into tables kept beside the fleet.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A version as a device names it; many devices share one.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct RunningVersion {
+    /// As it came.
+    pub text: Box<str>,
+    /// What it says, if it is SemVer.
+    pub parsed: Option<Version>,
+}
+
+/// What is known of one device: presence and version as heard, and its claim.
+#[derive(Debug, Clone)]
+pub struct FleetDevice {
+    id: DeviceId,
+    /// The connection of the engine's link in which presence was heard; another one is no word.
+    heard_in: u32,
+    online: bool,
+    session: Arc<str>,
+    version: Option<Arc<RunningVersion>>,
+    system_model: Option<Arc<str>>,
+    generation: Generation,
+    claim: Option<ClaimRow>,
+}
+
+impl FleetDevice {
+    /// Its id.
+    pub fn id(&self) -> &DeviceId {
+        &self.id
+    }
+
+    /// The session of its latest birth; empty before the first.
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
+    /// The version of its latest birth.
+    pub fn version(&self) -> Option<&RunningVersion> {
+        self.version.as_deref()
+    }
+
+    /// The System Model that its latest birth named.
+    pub fn system_model(&self) -> Option<&str> {
+        self.system_model.as_deref()
+    }
+
+    /// The highest generation it has been heard to know.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Its claim; `None`: it never had one.
+    pub fn claim(&self) -> Option<&ClaimRow> {
+        self.claim.as_ref()
+    }
+
+    /// Whether an operation is in force on it (O1).
+    pub fn is_held(&self) -> bool {
+        self.claim
+            .as_ref()
+            .is_some_and(|claim| claim.phase == ClaimPhase::Held)
+    }
+
+    /// The number of the next claim on it: above its own, and above all it has been heard to know.
+    pub fn next_claim_number(&self) -> u64 {
+        let own = self.claim.as_ref().map_or(0, |claim| claim.number);
+        own.max(self.generation.claim_number()) + 1
+    }
+}
+
+/// A generation above this is no word of a sane device, and is not believed: else one message could
+/// use up all the numbers that its register will ever have.
+const CLAIM_NUMBER_BELIEVED_MAX: u64 = 1 << 50;
+
+/// Presence, version, highest generation heard and claim of every device.
+///
+/// Campaigns get it by reference and keep no copy. While the link is down nothing is known of
+/// anyone's presence, and after its return only what is heard then counts.
+#[derive(Debug, Default)]
+pub struct Fleet {
+    devices: Vec<FleetDevice>,
+    by_id: HashMap<DeviceId, DeviceSlot>,
+    /// Counts the link's connections; 0 while down.
+    link: u32,
+    links: u32,
+    texts: HashSet<Arc<str>>,
+    versions: HashMap<Arc<str>, Arc<RunningVersion>>,
+}
+
+impl Fleet {
+    /// The slot of a device, made if it has none.
+    ///
+    /// Panics never: a fleet of 2^32 devices does not fit into memory.
+    pub fn slot(&mut self, id: &DeviceId) -> DeviceSlot {
+        if let Some(slot) = self.by_id.get(id) {
+            return *slot;
+        }
+        let slot = DeviceSlot(u32::try_from(self.devices.len()).unwrap_or(u32::MAX));
+        self.devices.push(FleetDevice {
+            id: id.clone(),
+            heard_in: 0,
+            online: false,
+            session: "".into(),
+            version: None,
+            system_model: None,
+            generation: Generation::default(),
+            claim: None,
+        });
+        self.by_id.insert(id.clone(), slot);
+        slot
+    }
+
+    /// The slot of a device that is known.
+    pub fn find(&self, id: &DeviceId) -> Option<DeviceSlot> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The device of a slot that this fleet gave out.
+    pub fn device(&self, slot: DeviceSlot) -> &FleetDevice {
+        &self.devices[slot.index()]
+    }
+
+    /// How many devices are known.
+    pub fn len(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// Whether none is known.
+    pub fn is_empty(&self) -> bool {
+        self.devices.is_empty()
+    }
+
+    /// The link to the devices came up, or went down.
+    pub fn link(&mut self, up: bool) {
+        if up {
+            self.links += 1;
+            self.link = self.links;
+        } else {
+            self.link = 0;
+        }
+    }
+
+    /// Whether the link is up.
+    pub fn is_linked(&self) -> bool {
+        self.link != 0
+    }
+
+    /// Whether a device is known to be online now.
+    pub fn is_online(&self, slot: DeviceSlot) -> bool {
+        let device = self.device(slot);
+        self.link != 0 && device.heard_in == self.link && device.online
+    }
+
+    /// Whether anything of a device's presence was heard since the link came up.
+    pub fn is_heard(&self, slot: DeviceSlot) -> bool {
+        self.link != 0 && self.device(slot).heard_in == self.link
+    }
+
+    /// A device said that it is online.
+    pub fn online(&mut self, slot: DeviceSlot, birth: &Birth) {
+        let session: Arc<str> = birth.session.as_str().into();
+        let version = birth
+            .base_image
+            .as_ref()
+            .filter(|image| !image.version.is_empty());
+        let version = version.map(|image| self.version(&image.version));
+        let system_model = birth
+            .system_model
+            .as_deref()
+            .map(|model| self.intern(model));
+        let link = self.link;
+        let device = &mut self.devices[slot.index()];
+        device.heard_in = link;
+        device.online = true;
+        device.session = session;
+        device.version = version;
+        device.system_model = system_model;
+        if let Some(generation) = birth.generation {
+            self.heard_generation(slot, generation);
+        }
+    }
+
+    /// A device's session ended. Returns whether it was the current one, and so counts (B2).
+    pub fn offline(&mut self, slot: DeviceSlot, session: &str) -> bool {
+        let link = self.link;
+        let device = &mut self.devices[slot.index()];
+        let current = device.heard_in != link || &*device.session == session || !device.online;
+        if current {
+            device.heard_in = link;
+            device.online = false;
+        }
+        current
+    }
+
+    /// A device was heard to know this generation.
+    pub fn heard_generation(&mut self, slot: DeviceSlot, generation: Generation) {
+        let device = &mut self.devices[slot.index()];
+        if generation.claim_number() <= CLAIM_NUMBER_BELIEVED_MAX {
+            device.generation = device.generation.max(generation);
+        }
+    }
+
+    /// Sets the claim on a device, as a commit has made it or the store has it.
+    pub fn set_claim(&mut self, slot: DeviceSlot, claim: Option<ClaimRow>) {
+        self.devices[slot.index()].claim = claim;
+    }
+
+    /// One copy of a text that many devices share.
+    fn intern(&mut self, text: &str) -> Arc<str> {
+        if text.len() > 32 || self.texts.len() > TEXTS_MAX {
+            return text.into();
+        }
+        if let Some(present) = self.texts.get(text) {
+            return present.clone();
+        }
+        let text: Arc<str> = text.into();
+        self.texts.insert(text.clone());
+        text
+    }
+
+    fn version(&mut self, text: &str) -> Arc<RunningVersion> {
+        if let Some(present) = self.versions.get(text) {
+            return present.clone();
+        }
+        let version = Arc::new(RunningVersion {
+            text: text.into(),
+            parsed: Version::parse(text).ok(),
+        });
+        if self.versions.len() <= TEXTS_MAX {
+            self.versions.insert(text.into(), version.clone());
+        }
+        version
+    }
+}
+
+/// Bounds the tables of shared texts against devices that say something new each time.
+const TEXTS_MAX: usize = 10_000;

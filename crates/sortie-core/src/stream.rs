@@ -1,0 +1,105 @@
+//! Streams of the log and what is recorded in them.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sortie_protocol::Route;
+use uuid::Uuid;
+
+use crate::{CampaignEvent, CampaignId, CatalogEvent, ids::ParseError};
+
+/// A stream of the event log: one writer at a time, versions count its events from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum StreamId {
+    /// System Models, Collections, Base Images, Groups and Channels.
+    Catalog,
+    /// One Update Campaign.
+    Campaign(CampaignId),
+}
+
+impl StreamId {
+    /// The UUID that stands for the stream in derived ids (rule W1); nil for the catalog.
+    pub fn uuid(self) -> Uuid {
+        match self {
+            Self::Catalog => Uuid::nil(),
+            Self::Campaign(id) => id.0,
+        }
+    }
+
+    /// Where devices send their reports on this stream's operations.
+    pub fn route(self) -> Route {
+        self.uuid().into()
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Catalog => f.write_str("catalog"),
+            Self::Campaign(id) => write!(f, "campaign/{id}"),
+        }
+    }
+}
+
+impl FromStr for StreamId {
+    type Err = ParseError;
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        if text == "catalog" {
+            return Ok(Self::Catalog);
+        }
+        let id = text.strip_prefix("campaign/").ok_or_else(|| {
+            ParseError::new(
+                "stream",
+                text,
+                "\"catalog\" or \"campaign/UUID\" is expected",
+            )
+        })?;
+        Ok(Self::Campaign(id.parse()?))
+    }
+}
+
+impl Serialize for StreamId {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for StreamId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// One recorded event, of whichever stream.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Event {
+    /// Of the catalog stream.
+    Catalog(CatalogEvent),
+    /// Of a campaign's stream.
+    Campaign(CampaignEvent),
+}
+
+/// Who gave a command; kept in its commit (rule K1). Empty: not said. At most 256 bytes are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Actor(String);
+
+impl Actor {
+    /// A name, cut to 256 bytes.
+    pub fn new(name: &str) -> Self {
+        let mut end = name.len().min(256);
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        Self(name[..end].into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
