@@ -18,7 +18,8 @@ pub type JournalError<E> = LogError<E>;
 ///
 /// The device agent keeps here what it must remember over reboots and updates (rules A2, A3, A8).
 ///
-/// ```
+#[cfg_attr(feature = "sim", doc = "```")]
+#[cfg_attr(not(feature = "sim"), doc = "```ignore")]
 /// use sortie_flash::{Journal, SimFlash};
 ///
 /// let mut flash = SimFlash::<4, 4096>::memory(16 * 1024, 1);

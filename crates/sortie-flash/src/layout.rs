@@ -93,7 +93,7 @@ impl Layout {
         self.journal.clone()
     }
 
-    /// Opens both on one chip. `F` is a handle that can be had twice, as [`Shared`](crate::Shared) is.
+    /// Opens both on one chip. `F` is a handle that can be had twice, as `Shared` is.
     pub fn open<F: NorFlash + Clone>(&self, flash: F) -> Result<Parts<F>, LayoutError<F::Error>> {
         let slots = Region::new(flash.clone(), self.slots()).map_err(LayoutError::Region)?;
         let journal = Region::new(flash, self.journal()).map_err(LayoutError::Region)?;

@@ -9,7 +9,7 @@ use embedded_storage::nor_flash::{
 
 /// A range of erase pages of a flash, itself a `NorFlash` whose offsets begin at 0.
 ///
-/// `F` may be a flash, a `&mut` to one, or a handle that several regions share ([`Shared`](crate::Shared)).
+/// `F` may be a flash, a `&mut` to one, or a handle that several regions share (`Shared`).
 #[derive(Debug, Clone)]
 pub struct Region<F> {
     flash: F,

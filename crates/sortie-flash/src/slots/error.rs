@@ -19,6 +19,9 @@ pub enum SlotsError<E: Debug> {
     /// There is no state with a good CRC: the device was never provisioned.
     #[error("no slot state: not provisioned")]
     NoState,
+    /// The newest state has a good CRC and is none that this version can read.
+    #[error("slot state of an unknown format")]
+    UnknownState,
     /// The device has a state already, which provisioning would destroy.
     #[error("already provisioned")]
     AlreadyProvisioned,

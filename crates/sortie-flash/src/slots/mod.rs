@@ -137,7 +137,7 @@ impl<F: NorFlash> Slots<F> {
             return Ok(state);
         }
         let payload = self.log.load(&mut self.flash)?.ok_or(SlotsError::NoState)?;
-        let state = State::decode(&payload).ok_or(SlotsError::NoState)?;
+        let state = State::decode(&payload).ok_or(SlotsError::UnknownState)?;
         self.state = Some(state);
         Ok(state)
     }

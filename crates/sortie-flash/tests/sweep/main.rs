@@ -8,9 +8,11 @@
     reason = "a failed helper fails the test"
 )]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod device;
 
-use common::{Device, Operation};
+use device::{Device, Operation};
 use sortie_flash::{Fault, Tear};
 
 /// Faults that cut the power.
