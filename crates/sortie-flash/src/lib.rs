@@ -3,7 +3,7 @@
 //!
 //! Three parts, from the bottom up:
 //!
-//! - [`SimFlash`] (feature `sim`, on by default) is a NOR flash with power cuts, torn operations and
+//! - `SimFlash` (feature `sim`, on by default) is a NOR flash with power cuts, torn operations and
 //!   wear counters, in memory or in a file that survives the death of the process as flash would.
 //! - [`Slots`] keeps two images and a durable state that says which one boots. A power cut at any
 //!   flash operation leaves a device that boots the old or the new image, whole.

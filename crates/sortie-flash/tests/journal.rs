@@ -170,6 +170,25 @@ fn a_store_that_failed_with_the_power_on_can_be_repeated() {
 }
 
 #[test]
+fn after_a_store_that_did_not_return_the_same_journal_knows_what_flash_holds() {
+    let flash = Shared::new(Flash::memory(512, 0));
+    let mut journal = Journal::open(flash.clone()).unwrap();
+    for n in 0..12 {
+        // Each is whole in flash, and said to have failed; the erasure of a full half may be what failed.
+        let next = flash.lock().stats().operations;
+        flash.lock().inject(next, Fault::CutAfter);
+        let new = value(n, 100);
+        while journal.store(&new).is_err() {
+            flash.lock().power_on();
+            let found = journal.load().unwrap();
+            assert_eq!(found, Journal::open(flash.clone()).unwrap().load().unwrap());
+        }
+        assert_eq!(journal.load().unwrap(), Some(new));
+    }
+    assert_eq!(flash.lock().stats().breaches, 0);
+}
+
+#[test]
 fn an_append_that_fails_in_place_goes_to_the_other_half() {
     for fault in [Fault::Fail, Fault::Ignore] {
         let mut flash = Shared::new(Flash::memory(512, 0));

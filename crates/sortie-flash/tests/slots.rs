@@ -364,6 +364,21 @@ fn a_cell_that_lies_is_found_at_once() {
 }
 
 #[test]
+fn after_a_store_that_did_not_return_the_same_slots_know_what_flash_holds() {
+    let (flash, _) = provisioned();
+    let mut slots = on_trial(&flash, 1);
+    // A page has room for one record, so this one is an erasure and the program that is cut.
+    let next = flash.lock().stats().operations;
+    flash.lock().inject(next + 1, Fault::CutAfter);
+    slots.confirm().unwrap_err();
+    flash.lock().power_on();
+    assert_eq!(
+        slots.state().unwrap().active,
+        restarted(&flash).state().unwrap().active
+    );
+}
+
+#[test]
 fn without_power_the_error_is_the_drivers() {
     let (flash, mut slots) = provisioned();
     flash.lock().power_off();
