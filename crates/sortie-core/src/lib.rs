@@ -20,8 +20,8 @@ mod time;
 mod version;
 
 pub use campaign::{
-    CampaignEvent, CampaignSpec, Command, Counts, NewCampaign, Outcome, Push, Rejection, Start,
-    State, Status, TargetIndex, TargetReason, TargetStatus,
+    Campaign, CampaignEvent, CampaignSpec, Command, Counts, Input, NewCampaign, Outcome, Output,
+    Push, Rejection, Start, State, Status, TargetIndex, TargetReason, TargetStatus,
 };
 pub use catalog::{Catalog, CatalogEvent, CatalogState};
 pub use claim::{ClaimChange, ClaimPhase, ClaimRow};

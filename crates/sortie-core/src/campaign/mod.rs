@@ -10,15 +10,22 @@
 //!   running campaign keeps beside its state, built anew by [`Campaign::arm`].
 
 mod command;
+mod decide;
+mod eligibility;
 mod event;
+mod ready;
 mod reason;
+mod report;
 mod spec;
 mod state;
 mod target;
+mod timers;
 
 pub use command::{Command, CommandKind, Rejection};
+pub use decide::{Campaign, Input, Output};
+pub use eligibility::{Verdict, verdict};
 pub use event::{CampaignEvent, DeviceWord, End};
 pub use reason::TargetReason;
-pub use spec::{CampaignSpec, ImageCopy, NewCampaign, Push, Start};
+pub use spec::{CampaignSpec, ImageCopy, NewCampaign, Push, PushSpec, Start};
 pub use state::{Counts, Outcome, State, Status};
 pub use target::{Target, TargetIndex, TargetStatus};

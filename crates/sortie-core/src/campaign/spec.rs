@@ -50,11 +50,11 @@ impl Default for Push {
             max_failure_percentage: None,
             force_downgrade: false,
             enforce_requirement_when_forced: false,
-            request_timeout: Duration::from_secs(300),
+            request_timeout: Duration::from_mins(5),
             request_retries: 3,
             stage_timeout: Some(Duration::from_hours(1)),
             operation_timeout: Duration::from_hours(24),
-            cancel_timeout: Duration::from_secs(300),
+            cancel_timeout: Duration::from_mins(5),
             busy_retries: 10,
         }
     }
@@ -207,7 +207,7 @@ fn hundredths(percent: f64) -> Option<u32> {
 }
 
 /// The Push mechanism as it is recorded: checked, durations in milliseconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PushSpec {

@@ -434,18 +434,6 @@ impl State {
             .then(|| OperationId::derive(self.id.0, device.as_str(), target.claim_at_start, nonce))
     }
 
-    /// The UUID that an operation started now under `claim` would have.
-    pub(super) fn next_operation(&self, index: TargetIndex, claim: u64) -> Option<OperationId> {
-        let device = self.device(index)?;
-        let nonce = self.nonces.last().copied().unwrap_or_default();
-        Some(OperationId::derive(
-            self.id.0,
-            device.as_str(),
-            claim,
-            nonce,
-        ))
-    }
-
     /// The campaign's id.
     pub fn id(&self) -> CampaignId {
         self.id
