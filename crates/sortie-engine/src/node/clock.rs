@@ -1,0 +1,69 @@
+//! The listening clock (C1).
+
+use std::time::Duration;
+
+use sortie_core::Listened;
+
+/// Stands while the link is down, and for `settle` after its return.
+#[derive(Debug)]
+pub(super) struct ListeningClock {
+    settle: Duration,
+    listened: Duration,
+    /// Since when it runs, or will run, on the monotonic clock; `None`: the link is down.
+    since: Option<Duration>,
+}
+
+impl ListeningClock {
+    pub(super) fn new(settle: Duration) -> Self {
+        Self {
+            settle,
+            listened: Duration::ZERO,
+            since: None,
+        }
+    }
+
+    pub(super) fn link(&mut self, up: bool, now: Duration) {
+        self.listened = self.total(now);
+        self.since = up.then(|| now + self.settle);
+    }
+
+    pub(super) fn now(&self, now: Duration) -> Listened {
+        Listened(u64::try_from(self.total(now).as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn total(&self, now: Duration) -> Duration {
+        self.listened
+            + self
+                .since
+                .map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+
+    /// When it will show `due`, if the link stays as it is; `None` while it is down. Rounded up, so
+    /// that the timer has run out then.
+    pub(super) fn monotonic(&self, due: Listened) -> Option<Duration> {
+        let ahead = Duration::from_millis(due.0).saturating_sub(self.listened);
+        self.since.map(|since| since + ahead)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c1_it_stands_while_the_link_is_down_and_until_settle_has_passed() {
+        let s = Duration::from_secs;
+        let mut clock = ListeningClock::new(s(60));
+        assert_eq!(clock.now(s(1_000)), Listened(0));
+        clock.link(true, s(1_000));
+        assert_eq!(clock.now(s(1_059)), Listened(0));
+        assert_eq!(clock.now(s(1_070)), Listened(10_000));
+        assert_eq!(clock.monotonic(Listened(15_000)), Some(s(1_075)));
+        clock.link(false, s(1_070));
+        assert_eq!(clock.now(s(9_000)), Listened(10_000));
+        assert_eq!(clock.monotonic(Listened(15_000)), None);
+        clock.link(true, s(9_000));
+        assert_eq!(clock.now(s(9_061)), Listened(11_000));
+        assert_eq!(clock.monotonic(Listened(15_000)), Some(s(9_065)));
+    }
+}

@@ -1,0 +1,136 @@
+//! What people ask of a node.
+
+use sortie_core::{
+    Actor, CampaignId, Catalog, CommandId, DeviceId, Invalid, NewCampaign, Rejection, StreamId,
+};
+
+use sortie_ports::RecordedCommand;
+
+use super::{
+    Node, NodeOutput,
+    io::Query,
+    stream::{Body, Slot, Work},
+};
+
+/// A command, with who gave it and how it is answered.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// Names the [`NodeOutput::Reply`].
+    pub ask: u64,
+    /// The same id again gets the first answer (K1).
+    pub id: CommandId,
+    /// Who gives it.
+    pub actor: Actor,
+    /// What is asked.
+    pub what: NodeCommand,
+}
+
+impl Command {
+    pub(super) fn recorded(&self) -> RecordedCommand {
+        RecordedCommand {
+            id: self.id,
+            actor: self.actor.clone(),
+        }
+    }
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum NodeCommand {
+    /// Declares System Models, Collections, Base Images, Groups and Channels.
+    Declare(Catalog),
+    /// Creates a campaign (S3, K2).
+    Create(CampaignId, Box<NewCampaign>),
+    /// A command to a campaign.
+    Campaign(CampaignId, sortie_core::Command),
+    /// Cancels the operation under way on a device in a campaign (X2).
+    CancelOperation(CampaignId, DeviceId),
+}
+
+/// A command was carried out, durably.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Done {
+    /// The catalog says what was declared; so many events were written for it.
+    Declared(usize),
+    /// The campaign exists.
+    Created(CampaignId),
+    /// It was accepted.
+    Accepted,
+}
+
+/// A command or question was refused. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It is malformed: all that is wrong, by field (S3).
+    #[error("{0}")]
+    Invalid(Invalid),
+    /// The campaign's state forbids it.
+    #[error("{0}")]
+    Refused(Rejection),
+    /// There is no such thing; what.
+    #[error("there is no {0}")]
+    NotFound(String),
+    /// The campaign stands still since its decision panicked or its log is corrupt; why.
+    #[error("the campaign is halted: {0}")]
+    Halted(String),
+}
+
+impl Node {
+    pub(super) fn command(&mut self, command: Command) {
+        let stream = match &command.what {
+            // A campaign is created by what the catalog says, so it passes there first, in order.
+            NodeCommand::Declare(_) | NodeCommand::Create(..) => StreamId::Catalog,
+            NodeCommand::Campaign(id, _) | NodeCommand::CancelOperation(id, _) => {
+                StreamId::Campaign(*id)
+            }
+        };
+        match self.streams.get(&stream).map(|slot| &slot.body) {
+            None => {
+                let what = format!("campaign {}", stream.uuid());
+                self.reply(command.ask, Err(Refusal::NotFound(what)));
+            }
+            Some(Body::Halted(why)) => {
+                let why = why.clone();
+                self.reply(command.ask, Err(Refusal::Halted(why)));
+            }
+            Some(_) => self.enqueue(stream, Work::Command(command)),
+        }
+    }
+
+    /// A valid creation goes on to its campaign's own stream, which is made if there is none.
+    pub(super) fn create(&mut self, command: Command) {
+        let NodeCommand::Create(id, _) = &command.what else {
+            return;
+        };
+        let stream = StreamId::Campaign(*id);
+        self.streams
+            .entry(stream)
+            .or_insert_with(|| Slot::new(stream));
+        self.enqueue(stream, Work::Command(command));
+    }
+
+    pub(super) fn query(&mut self, query: Query) {
+        let stream = StreamId::Campaign(query.campaign);
+        let Some(slot) = self.streams.get_mut(&stream) else {
+            let what = format!("campaign {}", query.campaign);
+            (query.ask)(Err(Refusal::NotFound(what)));
+            return;
+        };
+        if let Body::Halted(why) = &slot.body {
+            (query.ask)(Err(Refusal::Halted(why.clone())));
+            return;
+        }
+        slot.queries.push(query);
+        if matches!(slot.body, Body::Unloaded) && slot.retry_at.is_none() {
+            self.load(stream);
+        }
+        self.touch(stream);
+    }
+
+    pub(super) fn reply(&mut self, ask: u64, answer: Result<Done, Refusal>) {
+        self.outputs.push_back(NodeOutput::Reply(ask, answer));
+    }
+}

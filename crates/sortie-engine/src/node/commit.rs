@@ -1,0 +1,127 @@
+//! What follows an append.
+
+use sortie_core::{ClaimPhase, StreamId};
+use sortie_ports::{AppendError, Version};
+
+use super::{
+    Node, NodeOutput, full_text,
+    stream::{Batch, Body, Slot},
+};
+
+impl Node {
+    pub(super) fn appended(&mut self, stream: StreamId, result: Result<Version, AppendError>) {
+        let Some(slot) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        let Some(batch) = slot.batch.take() else {
+            return;
+        };
+        match result {
+            Ok(version) => self.committed(stream, batch, version),
+            Err(error) => self.failed(stream, batch, error),
+        }
+    }
+
+    fn committed(&mut self, stream: StreamId, batch: Batch, version: Version) {
+        let Some(slot) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        slot.version = version;
+        slot.failures = 0;
+        slot.trouble = None;
+        slot.retry_at = None;
+        slot.owned = true;
+        let Batch {
+            at,
+            events,
+            replies,
+            registers,
+            claims,
+            owns,
+            ..
+        } = batch;
+        for (device, change) in claims {
+            let held = change.row.phase == ClaimPhase::Held;
+            self.fleet.set_claim(device, Some(change.row));
+            if !held {
+                self.device_changed(device);
+            }
+        }
+        self.outputs.push_back(NodeOutput::Committed {
+            stream,
+            version,
+            at,
+            events,
+        });
+        self.refresh_progress(stream);
+        for (ask, answer) in replies {
+            self.reply(ask, answer);
+        }
+        for device in registers {
+            self.owe(device);
+        }
+        if owns {
+            self.owe_of_stream(stream);
+            self.there(stream);
+        }
+        self.settled(stream);
+        if stream == StreamId::Catalog {
+            // Campaigns may have waited for the catalog to start.
+            let campaigns: Vec<StreamId> = self.streams.keys().copied().collect();
+            for campaign in campaigns {
+                self.touch(campaign);
+            }
+        }
+        self.touch(stream);
+    }
+
+    /// The one failure path: drop what was decided, fold the log again, own the stream again, and
+    /// hand in the inputs again.
+    fn failed(&mut self, stream: StreamId, batch: Batch, error: AppendError) {
+        for (device, before) in batch.taken {
+            self.fleet.set_claim(device, before);
+            self.device_changed(device);
+        }
+        if let AppendError::Claimed(rows) = &error {
+            for row in rows {
+                let device = self.slot(&row.device.clone());
+                let present = (row.number > 0).then(|| row.clone());
+                self.fleet.set_claim(device, present);
+                self.device_changed(device);
+            }
+        }
+        let now = self.now.monotonic;
+        let Some(slot) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        slot.inbox.put_back(batch.works);
+        slot.owned = false;
+        slot.changed.clear();
+        slot.resolving = false;
+        if let AppendError::Fenced { epoch } = &error {
+            slot.epoch = slot.epoch.max(*epoch);
+        }
+        let body = std::mem::replace(&mut slot.body, Body::Unloaded);
+        let waits = matches!(error, AppendError::Unknown(_) | AppendError::Unavailable(_));
+        if waits {
+            slot.back_off(now);
+            slot.trouble = Some(full_text(&error.into()));
+        }
+        if let Body::Campaign(campaign) = body {
+            self.lose_interest(stream, &campaign);
+        }
+        if !waits {
+            self.load(stream);
+        }
+        if let StreamId::Campaign(id) = stream {
+            self.outputs.push_back(NodeOutput::Progress(id));
+        }
+    }
+}
+
+impl Slot {
+    pub(super) fn back_off(&mut self, now: std::time::Duration) {
+        self.failures += 1;
+        self.retry_at = Some(now + super::stream::backoff(self.failures));
+    }
+}

@@ -1,0 +1,74 @@
+//! What is wrong, for people.
+
+use serde::Serialize;
+use sortie_core::StreamId;
+
+use super::{Node, stream::Body};
+
+/// A stream that stands still, or whose start waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Halt {
+    /// The stream.
+    pub stream: StreamId,
+    /// Why.
+    pub why: String,
+    /// It goes on by itself once the cause is gone; otherwise a restart is needed.
+    pub retried: bool,
+}
+
+/// What a node knows of its own state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct NodeHealth {
+    /// All streams that there were at the start have been folded.
+    pub recovered: bool,
+    /// Streams that stand still.
+    pub halted: Vec<Halt>,
+    /// Campaigns whose start waits for the inventory or the catalog.
+    pub starts_waiting: Vec<Halt>,
+    /// Devices known.
+    pub devices: usize,
+    /// Request registers that are to be written and are not yet.
+    pub writes_waiting: usize,
+    /// Reports that named no operation of any campaign.
+    pub reports_dropped: u64,
+}
+
+impl Node {
+    /// What is wrong now.
+    pub fn health(&self) -> NodeHealth {
+        let mut health = NodeHealth {
+            recovered: self.recovered,
+            devices: self.fleet.len(),
+            writes_waiting: self.writes.waiting(),
+            reports_dropped: self.dropped_reports,
+            ..NodeHealth::default()
+        };
+        for (stream, slot) in &self.streams {
+            if let Body::Halted(why) = &slot.body {
+                health.halted.push(Halt {
+                    stream: *stream,
+                    why: why.clone(),
+                    retried: false,
+                });
+            } else if let Some(why) = &slot.trouble {
+                health.halted.push(Halt {
+                    stream: *stream,
+                    why: why.clone(),
+                    retried: true,
+                });
+            }
+            if let Some(why) = &slot.start_trouble {
+                let halt = Halt {
+                    stream: *stream,
+                    why: why.clone(),
+                    retried: true,
+                };
+                health.starts_waiting.push(halt);
+            }
+        }
+        health
+    }
+}

@@ -1,0 +1,272 @@
+//! Folding streams: at the start, after a failure, and for what comes late.
+
+use sortie_core::{
+    Campaign, ClaimPhase, ClaimRow, DeviceSlot, Event, Now, Output, State, StreamId, TargetIndex,
+    campaign::Input,
+};
+use sortie_ports::{Page, ReadError};
+
+use super::{
+    Interest, Node, NodeOutput, View, full_text,
+    stream::{Batch, Body, Fold, Slot},
+};
+
+impl Node {
+    /// The first thing of all: what the store has.
+    pub(super) fn recover(&mut self, claims: Vec<ClaimRow>, streams: Vec<StreamId>) {
+        for row in claims {
+            let slot = self.slot(&row.device.clone());
+            self.fleet.set_claim(slot, Some(row));
+        }
+        for stream in streams.into_iter().chain([StreamId::Catalog]) {
+            self.streams
+                .entry(stream)
+                .or_insert_with(|| Slot::new(stream));
+        }
+        self.recovering = self.streams.keys().copied().collect();
+        for stream in self.recovering.clone() {
+            self.load(stream);
+        }
+    }
+
+    pub(super) fn load(&mut self, stream: StreamId) {
+        if let Some(slot) = self.streams.get_mut(&stream) {
+            slot.body = Body::Loading(Fold::new(stream));
+            slot.version = 0;
+            slot.retry_at = None;
+            self.outputs.push_back(NodeOutput::Read(stream, 0));
+        }
+    }
+
+    pub(super) fn page(&mut self, stream: StreamId, result: Result<Page, ReadError>) {
+        let Some(slot) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        let Body::Loading(fold) = &mut slot.body else {
+            return;
+        };
+        match result {
+            Ok(page) if page.commits.is_empty() => self.loaded(stream),
+            Ok(page) => {
+                for commit in page.commits {
+                    for event in &commit.events {
+                        fold.apply(commit.at, event);
+                    }
+                    if let Fold::Campaign(state) = fold {
+                        commit
+                            .commands
+                            .iter()
+                            .for_each(|c| state.note_command(c.id));
+                    }
+                    slot.version = commit.first + commit.events.len() as u64 - 1;
+                    slot.epoch = slot.epoch.max(commit.epoch);
+                }
+                self.outputs
+                    .push_back(NodeOutput::Read(stream, slot.version));
+            }
+            Err(ReadError::Corrupt(why)) => self.halt(stream, &why),
+            Err(error) => {
+                let why = full_text(&error.into());
+                slot.body = Body::Unloaded;
+                slot.trouble = Some(why);
+                slot.back_off(self.now.monotonic);
+            }
+        }
+    }
+
+    /// The whole stream is folded.
+    fn loaded(&mut self, stream: StreamId) {
+        let Some(slot) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        match std::mem::replace(&mut slot.body, Body::Unloaded) {
+            Body::Loading(Fold::Catalog(state)) => {
+                slot.body = Body::Catalog(state);
+                self.own(stream);
+            }
+            Body::Loading(Fold::Campaign(state)) => self.campaign_loaded(stream, *state),
+            other => slot.body = other,
+        }
+    }
+
+    fn campaign_loaded(&mut self, stream: StreamId, state: State) {
+        let slots: Vec<DeviceSlot> = state
+            .devices()
+            .iter()
+            .map(|device| self.slot(device))
+            .collect();
+        self.take_claims_from(stream, &state, &slots);
+        let now = self.campaign_now(&state);
+        let campaign = Campaign::arm(state, slots, &self.fleet, now);
+        self.note_progress(stream, &campaign);
+        let Some(slot) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        for query in std::mem::take(&mut slot.queries) {
+            (query.ask)(Ok(View::new(&campaign, &self.fleet)));
+        }
+        // Nobody but a late report can add to it, and there is none (L6).
+        if campaign.state().is_over() && slot.inbox.is_empty() {
+            slot.body = Body::Unloaded;
+            slot.failures = 0;
+            slot.trouble = None;
+            self.there(stream);
+            return;
+        }
+        self.interest(stream, &campaign);
+        let Some(slot) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        slot.body = Body::Campaign(Box::new(campaign));
+        if slot.owned {
+            // Unloaded by ourselves, and ours still: its version was checked by every append.
+            self.there(stream);
+            self.touch(stream);
+        } else {
+            self.own(stream);
+        }
+    }
+
+    /// The claims of a stream's last operations, as its log has them: after an unknown append they
+    /// may be ahead of what this node had committed. Higher numbers win.
+    fn take_claims_from(&mut self, stream: StreamId, state: &State, slots: &[DeviceSlot]) {
+        for (index, slot) in (0..).map(TargetIndex).zip(slots) {
+            if let Some(row) = claim_of(stream, state, index) {
+                let present = self.fleet.device(*slot).claim();
+                let newer = present.is_none_or(|present| {
+                    row.number > present.number
+                        || row.number == present.number && row.operation == present.operation
+                });
+                if newer && present != Some(&row) {
+                    self.fleet.set_claim(*slot, Some(row));
+                    self.device_changed(*slot);
+                }
+            }
+        }
+    }
+
+    /// Registers the campaign as interested in its devices, in the order of starts (O2).
+    pub(super) fn interest(&mut self, stream: StreamId, campaign: &Campaign) {
+        let order = campaign.state().started_at().map_or(i64::MAX, |at| at.0);
+        if let Some(slot) = self.streams.get_mut(&stream) {
+            slot.order = order;
+        }
+        for (target, slot) in (0..).map(TargetIndex).zip(campaign.slots()) {
+            let interests = &mut self.interested[slot.index()];
+            if !interests.iter().any(|interest| interest.stream == stream) {
+                let at = interests.partition_point(|i| (i.order, i.stream) < (order, stream));
+                interests.insert(
+                    at,
+                    Interest {
+                        order,
+                        stream,
+                        target,
+                    },
+                );
+            }
+        }
+    }
+
+    pub(super) fn lose_interest(&mut self, stream: StreamId, campaign: &Campaign) {
+        for slot in campaign.slots() {
+            self.interested[slot.index()].retain(|interest| interest.stream != stream);
+        }
+    }
+
+    /// Takes the stream over: a new epoch and nonce, durably, before anything else (design 3).
+    fn own(&mut self, stream: StreamId) {
+        let nonce = self.nonce();
+        let Some(mut slot) = self.streams.remove(&stream) else {
+            return;
+        };
+        let epoch = slot.epoch + 1;
+        let mut batch = match &mut slot.body {
+            Body::Catalog(state) => {
+                let event = sortie_core::CatalogEvent::CatalogOwnerChanged { epoch, nonce };
+                state.apply(&event);
+                Batch {
+                    at: self.now.wall,
+                    ..event.into()
+                }
+            }
+            Body::Campaign(campaign) => {
+                let now = self.campaign_now(campaign.state());
+                let mut out = Output::default();
+                let input = Input::Own { epoch, nonce };
+                // Owning is never refused; `handle` refuses commands only.
+                let _ = campaign.handle(&self.fleet, input, now, &mut out);
+                let events = out.events.into_iter().map(Event::Campaign).collect();
+                Batch {
+                    at: now.at,
+                    events,
+                    ..Batch::default()
+                }
+            }
+            _ => {
+                self.streams.insert(stream, slot);
+                return;
+            }
+        };
+        batch.owns = true;
+        slot.epoch = epoch;
+        slot.batch = Some(batch);
+        self.append(stream, &slot);
+        self.streams.insert(stream, slot);
+    }
+
+    /// A stream of the first recovery is there, or never will be.
+    pub(super) fn there(&mut self, stream: StreamId) {
+        self.recovering.remove(&stream);
+        if self.recovering.is_empty() {
+            self.recovered = true;
+        }
+    }
+
+    pub(super) fn halt(&mut self, stream: StreamId, why: &str) {
+        let Some(slot) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        slot.body = Body::Halted(why.into());
+        slot.batch = None;
+        if let Some(progress) = &mut slot.progress {
+            progress.halted = Some(why.into());
+        }
+        let queries = std::mem::take(&mut slot.queries);
+        let mut asks = vec![];
+        while let Some(work) = slot.inbox.pop() {
+            if let super::stream::Work::Command(command) = work {
+                asks.push(command.ask);
+            }
+        }
+        for query in queries {
+            (query.ask)(Err(super::Refusal::Halted(why.into())));
+        }
+        for ask in asks {
+            self.reply(ask, Err(super::Refusal::Halted(why.into())));
+        }
+        if let StreamId::Campaign(id) = stream {
+            self.outputs.push_back(NodeOutput::Progress(id));
+        }
+        self.there(stream);
+    }
+
+    pub(super) fn campaign_now(&self, state: &State) -> Now {
+        Now {
+            at: self.now.wall.max(state.last_at()),
+            listened: self.clock.now(self.now.monotonic),
+        }
+    }
+}
+
+/// The claim of a target's last operation as its campaign's state has it.
+pub(super) fn claim_of(stream: StreamId, state: &State, index: TargetIndex) -> Option<ClaimRow> {
+    let target = state.target(index)?;
+    let phase: ClaimPhase = target.claim_phase()?;
+    Some(ClaimRow {
+        device: state.device(index)?.clone(),
+        number: target.claim,
+        holder: stream,
+        operation: state.operation(index)?,
+        phase,
+    })
+}

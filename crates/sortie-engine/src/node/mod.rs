@@ -1,0 +1,321 @@
+//! The sans-IO node: everything that a campaign engine does, but the doing.
+//!
+//! ```text
+//!  NodeInput ──▶ Node::handle ─▶ inboxes of streams ─▶ Campaign ─▶ Append ─┐
+//!                                                                          ▼ NodeOutput
+//!  NodeOutput ◀── Node::poll ◀── registers, replies, progress ◀── Appended(Ok)
+//! ```
+//!
+//! Call [`Node::handle`] for everything that happens, as much as waits; then [`Node::poll`] until it
+//! answers `None`, performing each output; then wait for the next thing, at most until
+//! [`Node::wake`]. Outputs may be performed concurrently, but writes of one device are never given
+//! out two at a time, and appends of one stream neither.
+//!
+//! - **Everything durable first.** A batch of a stream is decided in memory and appended once; its
+//!   registers, replies and progress leave after the commit (invariant 8).
+//! - **One failure path.** Whatever goes wrong with an append: the in-memory campaign is dropped, the
+//!   log folded again, the stream owned again under a new epoch, and the batch's inputs, which were
+//!   kept, are handed in again.
+//! - **An effect is a level.** A request register is computed from committed state when it leaves, so
+//!   that recovery, reconnect, retry and first send are one call.
+
+mod clock;
+mod command;
+mod commit;
+mod health;
+mod io;
+mod load;
+mod process;
+mod progress;
+mod registers;
+mod stream;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use sortie_core::{DeviceId, DeviceSlot, Fleet, StreamId};
+use sortie_ports::{BoxError, Registers};
+use sortie_protocol::{Presence, Progress as DeviceProgress, Report, Route};
+use uuid::Uuid;
+
+use clock::ListeningClock;
+use registers::Writes;
+use stream::{Body, Slot, Work};
+
+pub use command::{Command, Done, NodeCommand, Refusal};
+pub use health::{Halt, NodeHealth};
+pub use io::{Append, Ask, Clocks, Config, NodeInput, NodeOutput, Query, Resolve, View};
+pub use progress::Progress;
+
+/// Owns campaigns, claims, the fleet's table, batching and recovery. See the module.
+#[derive(Debug)]
+pub struct Node {
+    config: Config,
+    now: Clocks,
+    clock: ListeningClock,
+    fleet: Fleet,
+    /// Which started campaigns have a device as a target, by slot, in the order of their start (O2).
+    interested: Vec<Vec<Interest>>,
+    streams: BTreeMap<StreamId, Slot>,
+    /// Streams with something to do, in the order of O2.
+    dirty: BTreeSet<(StartOrder, StreamId)>,
+    /// Streams of the first recovery that are not there yet.
+    recovering: BTreeSet<StreamId>,
+    recovered: bool,
+    writes: Writes,
+    outputs: VecDeque<NodeOutput>,
+    nonces: u64,
+    dropped_reports: u64,
+}
+
+/// A campaign's place in the order of O2: the catalog, then campaigns by their start.
+type StartOrder = i64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Interest {
+    order: StartOrder,
+    stream: StreamId,
+    target: sortie_core::TargetIndex,
+}
+
+impl Node {
+    /// A node that knows nothing yet: give it [`NodeInput::Recover`] first.
+    pub fn new(config: Config, now: Clocks) -> Self {
+        Self {
+            config,
+            now,
+            clock: ListeningClock::new(config.settle),
+            fleet: Fleet::default(),
+            interested: vec![],
+            streams: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            recovering: BTreeSet::new(),
+            recovered: false,
+            writes: Writes::default(),
+            outputs: VecDeque::new(),
+            nonces: 0,
+            dropped_reports: 0,
+        }
+    }
+
+    /// Takes note of something that happened at `now`.
+    pub fn handle(&mut self, input: NodeInput, now: Clocks) {
+        self.now = Clocks {
+            wall: now.wall,
+            monotonic: self.now.monotonic.max(now.monotonic),
+        };
+        match input {
+            NodeInput::Recover { claims, streams } => self.recover(claims, streams),
+            NodeInput::Link(up) => self.link(up),
+            NodeInput::Presence(device, presence) => self.presence(&device, &presence),
+            NodeInput::Report(device, route, report) => {
+                self.report(&device, route.as_ref(), *report);
+            }
+            NodeInput::Progress(device, progress) => self.progress_heard(&device, progress),
+            NodeInput::Command(command) => self.command(command),
+            NodeInput::Query(query) => self.query(query),
+            NodeInput::Appended(stream, result) => self.appended(stream, result),
+            NodeInput::Page(stream, result) => self.page(stream, result),
+            NodeInput::Sent(device, generation, delivery) => {
+                self.sent(&device, generation, &delivery);
+            }
+            NodeInput::Resolved(campaign, result) => self.resolved(campaign, result),
+            NodeInput::Tick => self.tick(),
+        }
+    }
+
+    /// The next thing to perform; `None` when all is done for now.
+    pub fn poll(&mut self) -> Option<NodeOutput> {
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
+            if let Some(write) = self.next_write() {
+                return Some(write);
+            }
+            let (_, stream) = self.dirty.pop_first()?;
+            self.process(stream);
+        }
+    }
+
+    /// When [`NodeInput::Tick`] is due at the latest, on the monotonic clock.
+    pub fn wake(&self) -> Option<std::time::Duration> {
+        let streams = self
+            .streams
+            .values()
+            .filter_map(|slot| self.stream_wake(slot));
+        streams.chain(self.writes.next_retry()).min()
+    }
+
+    /// The table of devices, as heard and as committed.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// Whether all streams that there were at the start have been folded.
+    pub fn is_recovered(&self) -> bool {
+        self.recovered
+    }
+
+    fn stream_wake(&self, slot: &Slot) -> Option<std::time::Duration> {
+        let now = self.now;
+        let retry = slot.retry_at;
+        let campaign = slot.settled_campaign();
+        let timer = campaign
+            .and_then(sortie_core::Campaign::next_due)
+            .and_then(|due| self.clock.monotonic(due));
+        // A start time is wall time; if that steps, the tick after the step finds it due.
+        let start = campaign
+            .and_then(sortie_core::Campaign::start_at)
+            .map(|at| {
+                let ms = u64::try_from(at.0.saturating_sub(now.wall.0)).unwrap_or(0);
+                now.monotonic + std::time::Duration::from_millis(ms.min(WALL_LOOK_MS))
+            });
+        let start = if slot.resolving || slot.start_retry_at.is_some() {
+            None
+        } else {
+            start
+        };
+        [retry, timer, start, slot.start_retry_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn tick(&mut self) {
+        self.writes.retry_due(self.now.monotonic);
+        let due: Vec<StreamId> = self
+            .streams
+            .iter()
+            .filter(|(_, slot)| {
+                self.stream_wake(slot)
+                    .is_some_and(|at| at <= self.now.monotonic)
+            })
+            .map(|(stream, _)| *stream)
+            .collect();
+        for stream in due {
+            self.touch(stream);
+        }
+    }
+
+    fn link(&mut self, up: bool) {
+        self.fleet.link(up);
+        self.clock.link(up, self.now.monotonic);
+        self.writes.link(up);
+        if up {
+            self.owe_all_in_force();
+        }
+    }
+
+    fn presence(&mut self, device: &DeviceId, presence: &Presence) {
+        let slot = self.slot(device);
+        match presence {
+            Presence::Online(birth) => {
+                self.fleet.online(slot, birth);
+                self.writes.born(slot, birth.generation, birth.behind);
+                if self.config.registers == Registers::Volatile {
+                    self.owe_in_force(slot);
+                }
+                self.compare_levels(slot);
+            }
+            Presence::Offline { session, .. } => {
+                self.fleet.offline(slot, session);
+            }
+        }
+        self.device_changed(slot);
+    }
+
+    fn report(&mut self, device: &DeviceId, route: Option<&Route>, report: Report) {
+        let Some(slot) = self.fleet.find(device) else {
+            self.dropped_reports += 1;
+            return;
+        };
+        if let Some(generation) = report.generation {
+            self.fleet.heard_generation(slot, generation);
+        }
+        let claim = self.fleet.device(slot).claim();
+        let own = claim.filter(|claim| claim.operation.0 == report.operation);
+        let named = own.is_some_and(|claim| claim.phase != sortie_core::ClaimPhase::Free);
+        let routed = || {
+            let id = route.and_then(|route| route.as_str().parse::<Uuid>().ok())?;
+            Some(StreamId::Campaign(id.into())).filter(|stream| self.streams.contains_key(stream))
+        };
+        let stream = own.map(|claim| claim.holder).or_else(routed);
+        if !named {
+            self.stray(slot);
+        }
+        match stream {
+            Some(stream) => self.enqueue(stream, Work::Report(slot, report)),
+            None => self.dropped_reports += 1,
+        }
+    }
+
+    fn progress_heard(&mut self, device: &DeviceId, progress: DeviceProgress) {
+        let Some(slot) = self.fleet.find(device) else {
+            return;
+        };
+        let claim = self.fleet.device(slot).claim();
+        if let Some(claim) = claim.filter(|claim| claim.operation.0 == progress.operation) {
+            let stream = claim.holder;
+            self.writes
+                .heard_percent(slot, progress.status, progress.percent);
+            self.enqueue(stream, Work::Progress(slot, progress));
+        }
+    }
+
+    /// The fleet's entry of a device changed: the campaigns that target it look again, in the order
+    /// of their start (O2).
+    fn device_changed(&mut self, slot: DeviceSlot) {
+        for interest in self.interested[slot.index()].clone() {
+            if let Some(stream) = self.streams.get_mut(&interest.stream) {
+                stream.changed.push(interest.target);
+                self.dirty.insert((interest.order, interest.stream));
+            }
+        }
+    }
+
+    fn slot(&mut self, device: &DeviceId) -> DeviceSlot {
+        let slot = self.fleet.slot(device);
+        if self.interested.len() <= slot.index() {
+            self.interested.resize(slot.index() + 1, vec![]);
+            self.writes.grow(slot.index() + 1);
+        }
+        slot
+    }
+
+    /// The stream is looked at before the next `poll` answers `None`.
+    fn touch(&mut self, stream: StreamId) {
+        let order = self.streams.get(&stream).map_or(i64::MAX, Slot::order);
+        self.dirty.insert((order, stream));
+    }
+
+    fn enqueue(&mut self, stream: StreamId, work: Work) {
+        if let Some(slot) = self.streams.get_mut(&stream) {
+            slot.inbox.push(work);
+            if matches!(slot.body, Body::Unloaded) {
+                self.load(stream);
+            }
+            self.touch(stream);
+        }
+    }
+
+    /// A fresh nonce: random, since the driver drew the seed, and the same for a test's seed.
+    fn nonce(&mut self) -> Uuid {
+        self.nonces += 1;
+        Uuid::new_v5(&self.config.seed, &self.nonces.to_be_bytes())
+    }
+}
+
+/// How long at most until wall time is looked at again while a campaign waits for its start.
+const WALL_LOOK_MS: u64 = 60_000;
+
+/// Text of an error and its sources, for `health()`.
+fn full_text(error: &BoxError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,466 @@
+//! Deciding what waits for a stream, as one batch.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use sortie_core::{
+    Campaign, CatalogEvent, CatalogState, ClaimChange, ClaimPhase, ClaimRow, DeviceSlot, Event,
+    Fleet, Now, OperationId, Output, StreamId, TargetIndex,
+    campaign::{CampaignEvent, Input},
+};
+use sortie_ports::Append;
+
+use super::{
+    Node, NodeOutput, Resolve, View,
+    command::{Command, Done, NodeCommand, Refusal},
+    load::claim_of,
+    stream::{Batch, Body, Slot, Work},
+};
+
+impl Node {
+    /// Looks at a stream: answers questions, decides what waits, and appends what comes of it.
+    pub(super) fn process(&mut self, stream: StreamId) {
+        let Some(mut slot) = self.streams.remove(&stream) else {
+            return;
+        };
+        if slot.retry_at.is_some_and(|at| at <= self.now.monotonic)
+            && matches!(slot.body, Body::Unloaded)
+        {
+            self.streams.insert(stream, slot);
+            self.load(stream);
+            return;
+        }
+        if slot.batch.is_some() || !slot.owned {
+            self.streams.insert(stream, slot);
+            return;
+        }
+        let panicked = match &mut slot.body {
+            Body::Catalog(_) => catch_unwind(AssertUnwindSafe(|| self.decide_catalog(&mut slot))),
+            Body::Campaign(_) => {
+                catch_unwind(AssertUnwindSafe(|| self.decide_campaign(stream, &mut slot)))
+            }
+            _ => Ok(()),
+        };
+        if slot.batch.is_some() {
+            self.append(stream, &slot);
+        }
+        self.streams.insert(stream, slot);
+        if let Err(panic) = panicked {
+            // Whatever was half decided is dropped with the campaign; the log is whole.
+            self.halt(
+                stream,
+                &format!("its decision panicked: {}", panic_text(&*panic)),
+            );
+        } else {
+            self.unload_if_over(stream);
+        }
+    }
+
+    fn decide_campaign(&mut self, stream: StreamId, slot: &mut Slot) {
+        let Slot {
+            body: Body::Campaign(campaign),
+            ..
+        } = slot
+        else {
+            return;
+        };
+        for query in std::mem::take(&mut slot.queries) {
+            (query.ask)(Ok(View::new(campaign, &self.fleet)));
+        }
+        let now = self.campaign_now(campaign.state());
+        let mut batch = Batch {
+            at: now.at,
+            ..Batch::default()
+        };
+        let mut out = Output::default();
+        for target in std::mem::take(&mut slot.changed) {
+            let _ = campaign.handle(&self.fleet, Input::Device(target), now, &mut out);
+        }
+        while out.events.len() < self.config.batch_events_max
+            && let Some(work) = slot.inbox.pop()
+        {
+            let snapshot = matches!(work, Work::Resolved(..));
+            let reply = self.decide_work(stream, campaign, &work, now, &mut out, &mut batch);
+            batch.replies.extend(reply);
+            batch.works.push(work);
+            if snapshot {
+                self.snapshot_decided(stream, campaign, now);
+                slot.order = campaign.state().started_at().map_or(i64::MAX, |at| at.0);
+            }
+        }
+        let _ = campaign.handle(&self.fleet, Input::Tick, now, &mut out);
+        let more = campaign.pump(&self.fleet, now, &mut out, self.config.batch_events_max);
+        if more || !slot.inbox.is_empty() {
+            self.dirty.insert((slot.order, stream));
+        }
+        if out.events.is_empty() {
+            for (ask, answer) in batch.replies {
+                self.reply(ask, answer);
+            }
+            self.ask_inventory(stream, slot, now);
+            return;
+        }
+        let state = campaign.state();
+        let mut touched: Vec<TargetIndex> = out
+            .events
+            .iter()
+            .filter_map(CampaignEvent::target)
+            .collect();
+        touched.sort_unstable();
+        touched.dedup();
+        for index in touched {
+            if let (Some(row), Some(device)) = (
+                claim_of(stream, state, index),
+                campaign.slots().get(index.index()),
+            ) {
+                claim_change(&mut self.fleet, *device, row, &mut batch);
+            }
+        }
+        let registers = out.registers.iter();
+        batch.registers = registers
+            .filter_map(|index| campaign.slots().get(index.index()).copied())
+            .collect();
+        batch.events = out.events.into_iter().map(Event::Campaign).collect();
+        slot.batch = Some(batch);
+    }
+
+    fn decide_work(
+        &mut self,
+        stream: StreamId,
+        campaign: &mut Campaign,
+        work: &Work,
+        now: Now,
+        out: &mut Output,
+        batch: &mut Batch,
+    ) -> Option<(u64, Result<Done, Refusal>)> {
+        let target = |device: &DeviceSlot| self.target(stream, *device);
+        let input = match work {
+            Work::Command(command) => {
+                let answer = decide_command(&self.fleet, campaign, command, now, out);
+                if let Ok((_, true)) = &answer {
+                    campaign.note_command(command.id);
+                    batch.commands.push(command.recorded());
+                }
+                return Some((command.ask, answer.map(|(done, _)| done)));
+            }
+            Work::Report(device, report) => {
+                Input::Report(target(device)?, Box::new(report.clone()))
+            }
+            Work::Progress(device, progress) => Input::Progress(target(device)?, *progress),
+            Work::Refused(device, operation) => Input::SendRefused(target(device)?, *operation),
+            Work::Raise(device, number) => Input::Raise(target(device)?, *number),
+            Work::Resolved(image, devices) => Input::Snapshot {
+                image: image.clone(),
+                devices: devices.clone(),
+            },
+        };
+        // Only commands are refused.
+        let _ = campaign.handle(&self.fleet, input, now, out);
+        None
+    }
+
+    /// The target of a device in a campaign that is there.
+    fn target(&self, stream: StreamId, device: DeviceSlot) -> Option<TargetIndex> {
+        let interests = self.interested.get(device.index())?;
+        interests
+            .iter()
+            .find(|interest| interest.stream == stream)
+            .map(|interest| interest.target)
+    }
+
+    /// The snapshot is in the campaign's state: its devices get their slots.
+    fn snapshot_decided(&mut self, stream: StreamId, campaign: &mut Campaign, now: Now) {
+        if campaign.state().started_at().is_none() || !campaign.slots().is_empty() {
+            return;
+        }
+        let slots = campaign.state().devices().to_vec();
+        let slots = slots.iter().map(|device| self.slot(device)).collect();
+        campaign.arm_targets(slots, &self.fleet, now);
+        self.interest(stream, campaign);
+    }
+
+    /// S2: resolves the Channel, if it is time and the catalog is there.
+    fn ask_inventory(&mut self, stream: StreamId, slot: &mut Slot, now: Now) {
+        let (Body::Campaign(campaign), StreamId::Campaign(id)) = (&slot.body, stream) else {
+            return;
+        };
+        let waits = slot
+            .start_retry_at
+            .is_some_and(|at| at > self.now.monotonic);
+        if slot.resolving || waits || !campaign.wants_snapshot(now) {
+            return;
+        }
+        let catalog = self
+            .streams
+            .get(&StreamId::Catalog)
+            .and_then(Slot::settled_catalog);
+        let (Some(catalog), Some(spec)) = (catalog, campaign.state().spec()) else {
+            return;
+        };
+        let image = catalog.image_copy(&spec.base_image);
+        let (Some(image), Some(groups)) = (image, catalog.groups_of(&spec.channel)) else {
+            slot.start_trouble = Some(format!(
+                "{} or channel {} is gone",
+                spec.base_image, spec.channel
+            ));
+            return;
+        };
+        let resolve = Resolve {
+            system_model: image.system_model.clone(),
+            groups,
+        };
+        slot.image = Some(Box::new(image));
+        slot.resolving = true;
+        slot.start_retry_at = None;
+        self.outputs.push_back(NodeOutput::Resolve(id, resolve));
+    }
+
+    pub(super) fn resolved(
+        &mut self,
+        campaign: sortie_core::CampaignId,
+        result: Result<Vec<sortie_core::DeviceId>, String>,
+    ) {
+        let stream = StreamId::Campaign(campaign);
+        let now = self.now.monotonic;
+        let Some(slot) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        slot.resolving = false;
+        match (result, slot.image.take()) {
+            (Ok(devices), Some(image)) => {
+                slot.start_failures = 0;
+                slot.start_trouble = None;
+                self.enqueue(stream, Work::Resolved(image, devices));
+            }
+            (Ok(_), None) => self.touch(stream),
+            (Err(why), _) => {
+                slot.start_failures += 1;
+                slot.start_retry_at = Some(now + super::stream::backoff(slot.start_failures));
+                slot.start_trouble = Some(why);
+                self.outputs.push_back(NodeOutput::Progress(campaign));
+            }
+        }
+    }
+
+    fn decide_catalog(&mut self, slot: &mut Slot) {
+        let Body::Catalog(catalog) = &mut slot.body else {
+            return;
+        };
+        let mut batch = Batch {
+            at: self.now.wall,
+            ..Batch::default()
+        };
+        let mut events: Vec<CatalogEvent> = vec![];
+        while let Some(work) = slot.inbox.pop() {
+            let create = matches!(
+                &work,
+                Work::Command(Command {
+                    what: NodeCommand::Create(..),
+                    ..
+                })
+            );
+            if create && !events.is_empty() {
+                // What it refers to must be durable first.
+                slot.inbox.put_back(vec![work]);
+                break;
+            }
+            match &work {
+                Work::Command(command) => match &command.what {
+                    NodeCommand::Declare(draft) => {
+                        let planned = draft.plan(catalog).map_err(Refusal::Invalid);
+                        let answer = planned.map(|planned| {
+                            for event in &planned {
+                                catalog.apply(event);
+                            }
+                            let count = planned.len();
+                            if count > 0 {
+                                batch.commands.push(command.recorded());
+                            }
+                            events.extend(planned);
+                            Done::Declared(count)
+                        });
+                        batch.replies.push((command.ask, answer));
+                    }
+                    NodeCommand::Create(_, draft) => {
+                        match check_creation(catalog, draft) {
+                            Err(invalid) => self.reply(command.ask, Err(invalid)),
+                            Ok(()) => self.create(command.clone()),
+                        }
+                        continue;
+                    }
+                    _ => {}
+                },
+                Work::Raise(device, number) => {
+                    events.extend(raise_free(&mut self.fleet, *device, *number, &mut batch));
+                    batch.registers.push(*device);
+                }
+                _ => {}
+            }
+            batch.works.push(work);
+        }
+        if events.is_empty() {
+            for (ask, answer) in batch.replies {
+                self.reply(ask, answer);
+            }
+            return;
+        }
+        batch.events = events.into_iter().map(Event::Catalog).collect();
+        slot.batch = Some(batch);
+    }
+
+    /// L6: a finished campaign is unloaded once drained.
+    pub(super) fn unload_if_over(&mut self, stream: StreamId) {
+        let Some(slot) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        let over = slot.settled_campaign().is_some_and(|c| c.state().is_over());
+        if over && slot.inbox.is_empty() && slot.queries.is_empty() {
+            let body = std::mem::replace(&mut slot.body, Body::Unloaded);
+            slot.changed.clear();
+            if let Body::Campaign(campaign) = body {
+                self.lose_interest(stream, &campaign);
+            }
+        }
+    }
+
+    pub(super) fn append(&mut self, stream: StreamId, slot: &Slot) {
+        if let Some(batch) = &slot.batch {
+            self.outputs.push_back(NodeOutput::Append(Append {
+                stream,
+                expected: slot.version,
+                epoch: slot.epoch,
+                at: batch.at,
+                commands: batch.commands.clone(),
+                events: batch.events.to_vec(),
+                claims: batch
+                    .claims
+                    .iter()
+                    .map(|(_, change)| change.clone())
+                    .collect(),
+            }));
+        }
+    }
+}
+
+/// Notes how a device's claim changes with the batch. A claim that is taken is taken at once, so that
+/// no other stream takes it before the commit; one that is left is left at the commit.
+fn claim_change(fleet: &mut Fleet, device: DeviceSlot, row: ClaimRow, batch: &mut Batch) {
+    let present = fleet.device(device).claim().cloned();
+    let changes = match &present {
+        None => true,
+        Some(present) => {
+            row.number > present.number || present.operation == row.operation && *present != row
+        }
+    };
+    if !changes {
+        return;
+    }
+    let expected = present
+        .as_ref()
+        .map(|present| (present.holder, present.number));
+    if row.phase == ClaimPhase::Held
+        && present
+            .as_ref()
+            .is_none_or(|present| present.operation != row.operation)
+    {
+        batch.taken.push((device, present));
+        fleet.set_claim(device, Some(row.clone()));
+    }
+    batch.claims.push((device, ClaimChange { row, expected }));
+}
+
+/// W5: a device without a claim is given a free one of this number, so that it can be answered.
+fn raise_free(
+    fleet: &mut Fleet,
+    device: DeviceSlot,
+    number: u64,
+    batch: &mut Batch,
+) -> Option<CatalogEvent> {
+    let present = fleet.device(device).claim().cloned();
+    let holder = StreamId::Catalog;
+    if present
+        .as_ref()
+        .is_some_and(|row| row.holder != holder || row.number >= number)
+    {
+        return None;
+    }
+    let id = fleet.device(device).id().clone();
+    let expected = present.as_ref().map(|row| (row.holder, row.number));
+    let operation = OperationId(uuid::Uuid::nil());
+    let row = ClaimRow {
+        device: id.clone(),
+        number,
+        holder,
+        operation,
+        phase: ClaimPhase::Free,
+    };
+    batch.claims.push((device, ClaimChange { row, expected }));
+    Some(CatalogEvent::DeviceClaimRaised {
+        device: id,
+        claim: number,
+    })
+}
+
+/// Decides a command; the flag says whether it is to be recorded, having changed something.
+fn decide_command(
+    fleet: &Fleet,
+    campaign: &mut Campaign,
+    command: &Command,
+    now: Now,
+    out: &mut Output,
+) -> Result<(Done, bool), Refusal> {
+    let id = campaign.state().id();
+    let done = match &command.what {
+        NodeCommand::Create(..) => Done::Created(id),
+        _ => Done::Accepted,
+    };
+    if campaign.state().has_command(command.id) {
+        return Ok((done, false));
+    }
+    let decided = match &command.what {
+        NodeCommand::Create(_, draft) => {
+            let spec = draft.validate().map_err(Refusal::Invalid)?;
+            sortie_core::Command::Create(Box::new(spec))
+        }
+        NodeCommand::CancelOperation(_, device) => {
+            let devices = campaign.state().devices();
+            let index = devices.iter().position(|d| d == device);
+            let index = index
+                .and_then(|index| u32::try_from(index).ok())
+                .ok_or_else(|| Refusal::NotFound(format!("target {device} in campaign {id}")))?;
+            sortie_core::Command::CancelOperation(TargetIndex(index))
+        }
+        NodeCommand::Campaign(_, command) => command.clone(),
+        NodeCommand::Declare(_) => return Ok((Done::Accepted, false)),
+    };
+    let before = out.events.len();
+    campaign
+        .handle(fleet, Input::Command(decided), now, out)
+        .map_err(Refusal::Refused)?;
+    Ok((done, out.events.len() > before))
+}
+
+/// S3: what needs the catalog.
+fn check_creation(catalog: &CatalogState, draft: &sortie_core::NewCampaign) -> Result<(), Refusal> {
+    let mut invalid = draft.validate().err().unwrap_or_default();
+    if catalog.image_copy(draft.base_image()).is_none() {
+        invalid.add(
+            "base_image",
+            format!("there is no base image {}", draft.base_image()),
+        );
+    }
+    if !catalog.channels.contains_key(draft.channel()) {
+        invalid.add(
+            "channel",
+            format!("there is no channel {}", draft.channel()),
+        );
+    }
+    invalid.or(()).map_err(Refusal::Invalid)
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}

@@ -1,0 +1,151 @@
+//! A campaign's committed progress, for those who watch.
+
+use std::fmt;
+
+use serde::Serialize;
+use sortie_core::{Campaign, CampaignId, Counts, Outcome, StreamId, Timestamp, campaign::Status};
+
+use super::{Node, NodeOutput, stream::Body};
+
+/// A campaign's counters as they are committed, and beside them why it may stand still.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Progress {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// Its name.
+    pub name: String,
+    /// Its status.
+    pub status: Status,
+    /// Its outcome, once finished.
+    pub outcome: Option<Outcome>,
+    /// Finished, with so many operations still followed to their end (L5).
+    pub draining: u32,
+    /// Its counters.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Max in-progress operations (P2).
+    pub limit: u32,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// When it got its outcome.
+    pub finished_at: Option<Timestamp>,
+    /// Why its start waits, if the inventory can't answer (S2).
+    pub start_waits: Option<String>,
+    /// Why it stands still: the store is away, or its decision panicked.
+    pub halted: Option<String>,
+}
+
+impl Progress {
+    /// Finished and drained: nothing but a late report can come.
+    pub fn is_over(&self) -> bool {
+        self.status == Status::Finished && self.draining == 0
+    }
+}
+
+impl fmt::Display for Progress {
+    /// `in_progress: 149 idle, 50 of 50 in progress, 1 successful, 0 failed`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts {
+            idle,
+            in_progress,
+            successful,
+            failed,
+            abandoned,
+            ..
+        } = self.counts;
+        write!(f, "{}", self.status)?;
+        if let Some(outcome) = self.outcome {
+            write!(f, " ({outcome})")?;
+        }
+        let limit = self.limit;
+        write!(
+            f,
+            ": {idle} idle, {in_progress} of {limit} in progress, {successful} successful, {failed} failed"
+        )?;
+        if abandoned > 0 {
+            write!(f, " ({abandoned} without a word)")?;
+        }
+        if self.draining > 0 {
+            write!(f, ", draining {}", self.draining)?;
+        }
+        if let Some(why) = &self.start_waits {
+            write!(f, "; the start waits: {why}")?;
+        }
+        if let Some(why) = &self.halted {
+            write!(f, "; halted: {why}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Node {
+    /// The committed progress of a campaign; `None`: there is no such campaign.
+    pub fn progress(&self, campaign: CampaignId) -> Option<Progress> {
+        let slot = self.streams.get(&StreamId::Campaign(campaign))?;
+        let mut progress = slot.progress.clone()?;
+        progress.start_waits.clone_from(&slot.start_trouble);
+        if progress.halted.is_none() {
+            progress.halted.clone_from(&slot.trouble);
+        }
+        Some(progress)
+    }
+
+    /// The campaigns that there are.
+    pub fn campaigns(&self) -> impl Iterator<Item = CampaignId> + '_ {
+        self.streams
+            .iter()
+            .filter(|(_, slot)| slot.progress.is_some())
+            .filter_map(|(id, _)| match id {
+                StreamId::Campaign(id) => Some(*id),
+                _ => None,
+            })
+    }
+
+    pub(super) fn note_progress(&mut self, stream: StreamId, campaign: &Campaign) {
+        let state = campaign.state();
+        let Some(slot) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        let Some(spec) = state.spec().filter(|_| !state.is_deleted()) else {
+            slot.progress = None;
+            return;
+        };
+        let counts = state.counts();
+        slot.progress = Some(Progress {
+            campaign: state.id(),
+            name: spec.name.clone(),
+            status: state.status(),
+            outcome: state.outcome(),
+            draining: if state.is_draining() {
+                counts.in_progress
+            } else {
+                0
+            },
+            counts,
+            limit: spec.mechanism.max_in_progress_operations,
+            started_at: state.started_at(),
+            finished_at: state.finished_at(),
+            start_waits: None,
+            halted: None,
+        });
+        self.outputs.push_back(NodeOutput::Progress(state.id()));
+    }
+
+    /// Takes a campaign's progress over, at its commit.
+    pub(super) fn refresh_progress(&mut self, stream: StreamId) {
+        let Some(slot) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        match std::mem::replace(&mut slot.body, Body::Unloaded) {
+            Body::Campaign(campaign) => {
+                self.note_progress(stream, &campaign);
+                if let Some(slot) = self.streams.get_mut(&stream) {
+                    slot.body = Body::Campaign(campaign);
+                }
+            }
+            other => slot.body = other,
+        }
+    }
+}

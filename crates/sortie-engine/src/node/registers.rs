@@ -1,0 +1,410 @@
+//! When and in which order request registers are written (rules W).
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    time::Duration,
+};
+
+use sortie_core::{ClaimPhase, DeviceId, DeviceSlot, StreamId};
+use sortie_ports::{Delivery, Registers, Request};
+use sortie_protocol::{Generation, Request as Body, Status as DeviceStatus};
+
+use super::{
+    Node, NodeOutput,
+    stream::{Slot, Work},
+};
+
+/// How many writes are under way at once. Paces the rewrites after a reconnect.
+const WRITES_IN_FLIGHT_MAX: usize = 256;
+/// W5 (c): at most once a second a device.
+const STRAY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is owed to each device's request register.
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    marks: Vec<Mark>,
+    /// Cancel and None, which leave before Updates.
+    first: VecDeque<DeviceSlot>,
+    updates: VecDeque<DeviceSlot>,
+    /// Owed, but what to write is being decided by this stream.
+    unsettled: HashMap<StreamId, Vec<DeviceSlot>>,
+    /// Cancels that must be acknowledged before any Update leaves (W4).
+    gate: HashSet<DeviceSlot>,
+    retries: BTreeSet<(Duration, DeviceSlot)>,
+    in_flight: usize,
+    linked: bool,
+}
+
+/// One device's register. What must be in it is not kept: it is computed when it leaves.
+#[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about one register"
+)]
+struct Mark {
+    owed: bool,
+    /// It stands in `first` or `updates`.
+    queued: bool,
+    in_flight: Option<Generation>,
+    /// The generation that the latest birth named.
+    born: Option<Generation>,
+    /// The latest birth says that the device's last request was lower than one before (W5 b).
+    behind: bool,
+    /// Acknowledged since the latest birth.
+    sent: Option<Generation>,
+    /// A report came of an operation that the register does not name (W5 c).
+    stray: bool,
+    stray_answered: Option<Duration>,
+    failures: u32,
+    /// As last heard; never an event.
+    heard: Option<(DeviceStatus, u8)>,
+}
+
+impl Writes {
+    pub(super) fn grow(&mut self, devices: usize) {
+        self.marks.resize(devices, Mark::default());
+    }
+
+    pub(super) fn link(&mut self, up: bool) {
+        self.linked = up;
+        self.first.clear();
+        self.updates.clear();
+        self.gate.clear();
+        self.retries.clear();
+        for mark in &mut self.marks {
+            mark.owed = false;
+            mark.queued = false;
+            mark.born = None;
+            mark.behind = false;
+            mark.sent = None;
+            mark.stray = false;
+            mark.failures = 0;
+        }
+    }
+
+    pub(super) fn born(&mut self, slot: DeviceSlot, generation: Option<Generation>, behind: bool) {
+        let mark = &mut self.marks[slot.index()];
+        mark.born = generation;
+        mark.behind = behind;
+        mark.sent = None;
+    }
+
+    pub(super) fn heard_percent(&mut self, slot: DeviceSlot, status: DeviceStatus, percent: u8) {
+        self.marks[slot.index()].heard = Some((status, percent));
+    }
+
+    pub(super) fn next_retry(&self) -> Option<Duration> {
+        self.retries.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn retry_due(&mut self, now: Duration) {
+        while let Some((at, slot)) = self.retries.first().copied()
+            && at <= now
+        {
+            self.retries.pop_first();
+            if self.marks[slot.index()].owed {
+                self.queue(slot, true);
+            }
+        }
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.first.len() + self.updates.len() + self.retries.len() + self.in_flight
+    }
+
+    /// Urgent ones are looked at first; which they are is decided again when they leave.
+    fn queue(&mut self, slot: DeviceSlot, first: bool) {
+        let mark = &mut self.marks[slot.index()];
+        if !mark.queued && mark.in_flight.is_none() {
+            mark.queued = true;
+            if first {
+                self.first.push_back(slot);
+            } else {
+                self.updates.push_back(slot);
+            }
+        }
+    }
+}
+
+/// What a register must hold, if that can be told now.
+enum Wanted {
+    Write(Body),
+    /// The stream is deciding it.
+    Unsettled(StreamId),
+    /// It never had a request.
+    Nothing,
+}
+
+impl Node {
+    /// What was last heard of a device's progress within its stage; never an event.
+    pub fn heard_progress(&self, device: DeviceSlot) -> Option<(DeviceStatus, u8)> {
+        self.writes
+            .marks
+            .get(device.index())
+            .and_then(|mark| mark.heard)
+    }
+
+    /// What a device's register must hold, from committed state (W2).
+    fn wanted(&self, device: DeviceSlot) -> Wanted {
+        let Some(claim) = self.fleet.device(device).claim() else {
+            return Wanted::Nothing;
+        };
+        match claim.phase {
+            ClaimPhase::Free => Wanted::Write(Body::None {
+                generation: claim.generation(),
+            }),
+            ClaimPhase::Open => Wanted::Write(Body::Cancel {
+                generation: claim.generation(),
+                operation: claim.operation.0,
+                route: claim.holder.route(),
+            }),
+            ClaimPhase::Held => {
+                let campaign = self
+                    .streams
+                    .get(&claim.holder)
+                    .and_then(Slot::settled_campaign);
+                let interests = self.interested.get(device.index());
+                let interest = interests.and_then(|i| i.iter().find(|i| i.stream == claim.holder));
+                let register = campaign
+                    .zip(interest)
+                    .and_then(|(c, i)| c.state().register(i.target));
+                register.map_or(Wanted::Unsettled(claim.holder), Wanted::Write)
+            }
+        }
+    }
+
+    /// The register is to be written, with what it must hold when it leaves.
+    pub(super) fn owe(&mut self, device: DeviceSlot) {
+        if !self.writes.linked {
+            // All that is in force is owed again at the link's return (W4).
+            return;
+        }
+        let wanted = self.wanted(device);
+        let mark = &mut self.writes.marks[device.index()];
+        mark.owed = true;
+        match wanted {
+            Wanted::Write(Body::Update(..)) => self.writes.queue(device, false),
+            Wanted::Write(_) => self.writes.queue(device, true),
+            Wanted::Unsettled(stream) => {
+                self.writes
+                    .unsettled
+                    .entry(stream)
+                    .or_default()
+                    .push(device);
+            }
+            Wanted::Nothing => mark.owed = false,
+        }
+    }
+
+    /// W4: after recovery or a reconnect; a Cancel must be acknowledged before any Update leaves.
+    pub(super) fn owe_in_force(&mut self, device: DeviceSlot) {
+        let claim = self.fleet.device(device).claim();
+        if claim.is_none_or(|claim| claim.phase == ClaimPhase::Free) {
+            return;
+        }
+        let reachable =
+            self.config.registers == Registers::Retained || self.fleet.is_online(device);
+        if !reachable {
+            return;
+        }
+        if matches!(self.wanted(device), Wanted::Write(Body::Cancel { .. })) && self.writes.linked {
+            self.writes.gate.insert(device);
+        }
+        self.owe(device);
+    }
+
+    pub(super) fn owe_all_in_force(&mut self) {
+        for device in (0..).map(DeviceSlot).take(self.fleet.len()) {
+            self.owe_in_force(device);
+        }
+    }
+
+    pub(super) fn owe_of_stream(&mut self, stream: StreamId) {
+        let Some(campaign) = self.streams.get(&stream).and_then(Slot::settled_campaign) else {
+            return;
+        };
+        let devices = campaign.slots().to_vec();
+        for device in devices {
+            let claim = self.fleet.device(device).claim();
+            if claim.is_some_and(|claim| claim.holder == stream) {
+                self.owe_in_force(device);
+                self.compare_levels(device);
+            }
+        }
+    }
+
+    /// What a stream was deciding is committed: what waited for that can be written.
+    pub(super) fn settled(&mut self, stream: StreamId) {
+        for device in self.writes.unsettled.remove(&stream).unwrap_or_default() {
+            if self.writes.marks[device.index()].owed {
+                self.owe(device);
+            }
+            self.compare_levels(device);
+        }
+    }
+
+    /// W5: compares what the device was last heard to know with its register.
+    pub(super) fn compare_levels(&mut self, device: DeviceSlot) {
+        if !self.writes.linked {
+            return;
+        }
+        let mark = &self.writes.marks[device.index()];
+        let entry = self.fleet.device(device);
+        let heard = entry.generation();
+        let Some(claim) = entry.claim() else {
+            // Nothing was ever asked of it, and it believes that something was.
+            if mark.behind && mark.sent.is_none() || mark.stray {
+                let number = heard.claim_number() + 1;
+                self.enqueue(StreamId::Catalog, Work::Raise(device, number));
+            }
+            return;
+        };
+        let register = match self.wanted(device) {
+            Wanted::Write(body) => body.generation(),
+            Wanted::Unsettled(stream) => {
+                self.writes
+                    .unsettled
+                    .entry(stream)
+                    .or_default()
+                    .push(device);
+                return;
+            }
+            Wanted::Nothing => return,
+        };
+        let in_force = claim.phase != ClaimPhase::Free;
+        let other = mark.born.is_some_and(|born| born != register);
+        let answered = mark.sent == Some(register) || mark.in_flight == Some(register);
+        let owed =
+            in_force && other && !answered || mark.behind && mark.sent.is_none() || mark.stray;
+        if !owed {
+            return;
+        }
+        if heard > register {
+            let holder = claim.holder;
+            self.enqueue(holder, Work::Raise(device, heard.claim_number() + 1));
+        } else {
+            self.owe(device);
+        }
+    }
+
+    /// W5 (c): a report came of an operation that the register does not name.
+    pub(super) fn stray(&mut self, device: DeviceSlot) {
+        let known = self.fleet.device(device).claim().is_some()
+            || !self.interested[device.index()].is_empty();
+        let now = self.now.monotonic;
+        let mark = &mut self.writes.marks[device.index()];
+        if !known || !self.writes.linked {
+            return;
+        }
+        mark.stray = true;
+        match mark.stray_answered {
+            Some(at) if at + STRAY_INTERVAL > now => {
+                mark.owed = true;
+                self.writes.retries.insert((at + STRAY_INTERVAL, device));
+            }
+            _ => {
+                mark.stray_answered = Some(now);
+                self.compare_levels(device);
+            }
+        }
+    }
+
+    /// The next write that may leave.
+    pub(super) fn next_write(&mut self) -> Option<NodeOutput> {
+        while self.writes.linked && self.writes.in_flight < WRITES_IN_FLIGHT_MAX {
+            let open = self.writes.gate.is_empty() && self.recovered;
+            let device = match self.writes.first.pop_front() {
+                Some(device) => device,
+                None if open => self.writes.updates.pop_front()?,
+                None => return None,
+            };
+            let wanted = self.wanted(device);
+            let mark = &mut self.writes.marks[device.index()];
+            mark.queued = false;
+            if !mark.owed || mark.in_flight.is_some() {
+                continue;
+            }
+            match wanted {
+                Wanted::Write(Body::Update(..)) if !open => {
+                    // It was a Cancel when it was queued, or is retried: it waits its turn.
+                    mark.queued = true;
+                    self.writes.updates.push_back(device);
+                }
+                Wanted::Write(body) => {
+                    mark.owed = false;
+                    mark.in_flight = Some(body.generation());
+                    self.writes.in_flight += 1;
+                    let device = self.fleet.device(device).id().clone();
+                    return Some(NodeOutput::Write(Request { device, body }));
+                }
+                Wanted::Unsettled(stream) => {
+                    self.writes
+                        .unsettled
+                        .entry(stream)
+                        .or_default()
+                        .push(device);
+                }
+                Wanted::Nothing => mark.owed = false,
+            }
+        }
+        None
+    }
+
+    pub(super) fn sent(&mut self, device: &DeviceId, generation: Generation, delivery: &Delivery) {
+        let Some(slot) = self.fleet.find(device) else {
+            return;
+        };
+        let now = self.now.monotonic;
+        let volatile = self.config.registers == Registers::Volatile;
+        let away = volatile && !self.fleet.is_online(slot);
+        let mark = &mut self.writes.marks[slot.index()];
+        if mark.in_flight.take().is_none() {
+            return;
+        }
+        self.writes.in_flight -= 1;
+        match delivery {
+            Delivery::Sent => {
+                mark.failures = 0;
+                mark.sent = Some(generation);
+                mark.stray = false;
+                self.writes.gate.remove(&slot);
+            }
+            Delivery::NotNow if away => {
+                // It is written again when the device is there.
+                mark.owed = false;
+                self.writes.gate.remove(&slot);
+            }
+            Delivery::NotNow => {
+                mark.owed = true;
+                mark.failures += 1;
+                let wait = Duration::from_secs(1 << (mark.failures - 1).min(6));
+                if self.writes.linked {
+                    self.writes
+                        .retries
+                        .insert((now + wait.min(Duration::from_mins(1)), slot));
+                }
+                return;
+            }
+            Delivery::Refused(_) => {
+                self.writes.gate.remove(&slot);
+                self.refused(slot, generation);
+                return;
+            }
+        }
+        if mark.owed {
+            self.owe(slot);
+        }
+        self.compare_levels(slot);
+    }
+
+    /// P5: the Update of the operation in force will never be taken.
+    fn refused(&mut self, device: DeviceSlot, generation: Generation) {
+        let Some(claim) = self.fleet.device(device).claim() else {
+            return;
+        };
+        if claim.phase == ClaimPhase::Held && Generation::update(claim.number) == generation {
+            let (holder, operation) = (claim.holder, claim.operation);
+            self.enqueue(holder, Work::Refused(device, operation));
+        }
+    }
+}

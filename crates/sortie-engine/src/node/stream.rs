@@ -1,0 +1,271 @@
+//! What a node keeps of one stream.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use sortie_core::{
+    Campaign, CatalogEvent, CatalogState, ClaimChange, ClaimRow, DeviceId, DeviceSlot, Event,
+    OperationId, State, StreamId, TargetIndex, Timestamp, campaign::ImageCopy,
+};
+use sortie_ports::{RecordedCommand, Version};
+use sortie_protocol::{Progress as DeviceProgress, Report};
+use uuid::Uuid;
+
+use super::{
+    StartOrder,
+    command::{Command, Done, Refusal},
+    io::Query,
+    progress::Progress,
+};
+
+/// One stream.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) body: Body,
+    /// The durable version, as far as this node knows.
+    pub(super) version: Version,
+    /// The highest epoch seen; our own while `owned`.
+    pub(super) epoch: u64,
+    /// We have appended `OwnerChanged` since the last doubt.
+    pub(super) owned: bool,
+    pub(super) inbox: WorkInbox,
+    /// Targets whose device's entry in the fleet changed.
+    pub(super) changed: Vec<TargetIndex>,
+    /// What is being appended.
+    pub(super) batch: Option<Batch>,
+    pub(super) queries: Vec<Query>,
+    /// Committed, for those who watch.
+    pub(super) progress: Option<Progress>,
+    /// The campaign's place in the order of starts.
+    pub(super) order: StartOrder,
+    /// After a failure: not before this.
+    pub(super) retry_at: Option<Duration>,
+    /// How many failures in a row.
+    pub(super) failures: u32,
+    /// The inventory has been asked.
+    pub(super) resolving: bool,
+    /// The image as it was when the inventory was asked.
+    pub(super) image: Option<Box<ImageCopy>>,
+    /// The inventory could not answer: not before this.
+    pub(super) start_retry_at: Option<Duration>,
+    pub(super) start_failures: u32,
+    /// Why the start waits, for `health()`.
+    pub(super) start_trouble: Option<String>,
+    /// Why the stream stands still, for `health()`.
+    pub(super) trouble: Option<String>,
+}
+
+/// Where a stream is.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// Only its end is known; folded again when something comes for it (L6).
+    Unloaded,
+    /// Being folded.
+    Loading(Fold),
+    /// There.
+    Catalog(CatalogState),
+    /// There.
+    Campaign(Box<Campaign>),
+    /// Deciding it panicked, or its log is corrupt: it stands until a restart. The others go on.
+    Halted(String),
+}
+
+/// A fold under way.
+#[derive(Debug)]
+pub(super) enum Fold {
+    Catalog(CatalogState),
+    Campaign(Box<State>),
+}
+
+/// Something for a stream, kept until the commit of what it leads to.
+#[derive(Debug)]
+pub(super) enum Work {
+    Command(Command),
+    Report(DeviceSlot, Report),
+    Progress(DeviceSlot, DeviceProgress),
+    Refused(DeviceSlot, OperationId),
+    /// Raise the device's claim to at least this number (W5).
+    Raise(DeviceSlot, u64),
+    Resolved(Box<ImageCopy>, Vec<DeviceId>),
+}
+
+/// Work that waits. Levels coalesce by device and operation, so that it is bounded by the fleet.
+#[derive(Debug, Default)]
+pub(super) struct WorkInbox {
+    order: VecDeque<u64>,
+    work: HashMap<u64, Work>,
+    keys: HashMap<Key, u64>,
+    next: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Report(DeviceSlot, Uuid),
+    Progress(DeviceSlot),
+    Raise(DeviceSlot),
+}
+
+impl WorkInbox {
+    pub(super) fn push(&mut self, work: Work) {
+        self.insert(work, false);
+    }
+
+    /// Puts back what a batch had taken, before what came since.
+    pub(super) fn put_back(&mut self, works: Vec<Work>) {
+        for work in works.into_iter().rev() {
+            self.insert(work, true);
+        }
+    }
+
+    fn insert(&mut self, work: Work, front: bool) {
+        let key = match &work {
+            Work::Report(slot, report) => Some(Key::Report(*slot, report.operation)),
+            Work::Progress(slot, _) => Some(Key::Progress(*slot)),
+            Work::Raise(slot, _) => Some(Key::Raise(*slot)),
+            Work::Command(_) | Work::Refused(..) | Work::Resolved(..) => None,
+        };
+        if let Some(waiting) = key
+            .as_ref()
+            .and_then(|key| self.keys.get(key))
+            .and_then(|n| self.work.get_mut(n))
+        {
+            // What was put back is older than what waits, and a terminal word is final (R2).
+            let waiting_is_final =
+                matches!(waiting, Work::Report(_, report) if report.status.is_terminal());
+            let older_is_final =
+                front && matches!(&work, Work::Report(_, report) if report.status.is_terminal());
+            if (!front && !waiting_is_final) || older_is_final {
+                *waiting = work;
+            }
+            return;
+        }
+        let number = self.next;
+        self.next += 1;
+        if let Some(key) = key {
+            self.keys.insert(key, number);
+        }
+        self.work.insert(number, work);
+        if front {
+            self.order.push_front(number);
+        } else {
+            self.order.push_back(number);
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Work> {
+        let number = self.order.pop_front()?;
+        let work = self.work.remove(&number)?;
+        match &work {
+            Work::Report(slot, report) => self.keys.remove(&Key::Report(*slot, report.operation)),
+            Work::Progress(slot, _) => self.keys.remove(&Key::Progress(*slot)),
+            Work::Raise(slot, _) => self.keys.remove(&Key::Raise(*slot)),
+            Work::Command(_) | Work::Refused(..) | Work::Resolved(..) => None,
+        };
+        Some(work)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+}
+
+/// What is being appended, and what follows once it is durable.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) at: Timestamp,
+    pub(super) events: Arc<[Event]>,
+    /// The inputs that led to it, to be handed in again if it fails.
+    pub(super) works: Vec<Work>,
+    pub(super) commands: Vec<RecordedCommand>,
+    pub(super) replies: Vec<(u64, Result<Done, Refusal>)>,
+    pub(super) registers: Vec<DeviceSlot>,
+    pub(super) claims: Vec<(DeviceSlot, ClaimChange)>,
+    /// Claims taken ahead of the commit, as they were before.
+    pub(super) taken: Vec<(DeviceSlot, Option<ClaimRow>)>,
+    /// It takes the stream over.
+    pub(super) owns: bool,
+}
+
+impl Slot {
+    pub(super) fn new(stream: StreamId) -> Self {
+        Self {
+            body: Body::Unloaded,
+            version: 0,
+            epoch: 0,
+            owned: false,
+            inbox: WorkInbox::default(),
+            changed: vec![],
+            batch: None,
+            queries: vec![],
+            progress: None,
+            order: if stream == StreamId::Catalog {
+                i64::MIN
+            } else {
+                i64::MAX
+            },
+            retry_at: None,
+            failures: 0,
+            resolving: false,
+            image: None,
+            start_retry_at: None,
+            start_failures: 0,
+            start_trouble: None,
+            trouble: None,
+        }
+    }
+
+    pub(super) fn order(&self) -> StartOrder {
+        self.order
+    }
+
+    /// The campaign, if what it says is committed.
+    pub(super) fn settled_campaign(&self) -> Option<&Campaign> {
+        match &self.body {
+            Body::Campaign(campaign) if self.batch.is_none() && self.owned => Some(campaign),
+            _ => None,
+        }
+    }
+
+    /// The catalog, if what it says is committed.
+    pub(super) fn settled_catalog(&self) -> Option<&CatalogState> {
+        match &self.body {
+            Body::Catalog(catalog) if self.batch.is_none() => Some(catalog),
+            _ => None,
+        }
+    }
+}
+
+impl Fold {
+    pub(super) fn new(stream: StreamId) -> Self {
+        match stream {
+            StreamId::Campaign(id) => Self::Campaign(Box::new(State::new(id))),
+            _ => Self::Catalog(CatalogState::default()),
+        }
+    }
+
+    pub(super) fn apply(&mut self, at: Timestamp, event: &Event) {
+        match (self, event) {
+            (Self::Catalog(state), Event::Catalog(event)) => state.apply(event),
+            (Self::Campaign(state), Event::Campaign(event)) => state.apply(at, event),
+            // A store hands a stream's events out as that stream's kind.
+            _ => {}
+        }
+    }
+}
+
+impl From<CatalogEvent> for Batch {
+    fn from(event: CatalogEvent) -> Self {
+        Self {
+            events: [Event::Catalog(event)].into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// After `failures` in a row: 250 ms, doubling, at most 30 s.
+pub(super) fn backoff(failures: u32) -> Duration {
+    Duration::from_millis(250 << failures.saturating_sub(1).min(7)).min(Duration::from_secs(30))
+}
