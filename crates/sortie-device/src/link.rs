@@ -57,7 +57,7 @@ pub trait LinkEvents: Send {
 /// [`LinkEvent::Connected`] the agent publishes its levels anew. The driver has at most one
 /// publish under way.
 pub trait Link: Send + Sync {
-    /// Publishes (QoS 1, retained) the report register of `operation`; `None` empties it (A8).
+    /// Publishes (at least once, retained) the report register of `operation`; `None` empties it (A8).
     fn publish_report(
         &self,
         route: Route,
@@ -65,11 +65,11 @@ pub trait Link: Send + Sync {
         report: Option<Report>,
     ) -> impl Future<Output = Result<(), LinkDown>> + Send;
 
-    /// Publishes (QoS 1, retained) the birth (A11). Its session is the one that
+    /// Publishes (at least once, retained) the birth (A11). Its session is the one that
     /// [`LinkEvent::Connected`] told.
     fn publish_birth(&self, birth: Birth) -> impl Future<Output = Result<(), LinkDown>> + Send;
 
-    /// Publishes (QoS 0, not retained) a sign of life. Resolves when it is handed over.
+    /// Publishes (at most once, not retained) a sign of life. Resolves when it is handed over.
     fn publish_progress(
         &self,
         route: Route,

@@ -1,0 +1,52 @@
+//! The device agent as a whole: real downloads, simulated flash, power cuts.
+
+mod broker;
+mod rig;
+mod server;
+
+use rig::{Rig, image, update};
+use server::Server;
+use sortie_protocol::{Reason, Status, StatusCode, Uuid};
+
+#[tokio::test]
+async fn an_update_goes_through_all_stages_and_the_flash_runs_it() {
+    let new = image("2.0.0", 20_500);
+    let server = Server::start(&new).await;
+    let rig = Rig::new(&image("1.0.0", 9_000));
+    rig.broker.ask(update(1, 7, &server.url(), &new, "2.0.0"));
+    let report = rig.live_until(rig.broker.ended(Uuid::from_u128(7))).await;
+    assert_eq!((report.status, report.code), (Status::Success, None));
+    assert_eq!(rig.installed(), "2.0.0");
+    let mut stages: Vec<_> = rig
+        .broker
+        .registers()
+        .told
+        .iter()
+        .map(|r| r.status)
+        .collect();
+    stages.dedup();
+    assert_eq!(
+        stages,
+        [
+            Status::Acknowledged,
+            Status::Downloading,
+            Status::Deploying,
+            Status::Deployed,
+            Status::Rebooting,
+            Status::Success,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_unhealthy_image_is_rolled_back_and_said_so() {
+    let new = image("2.0.0", 20_500);
+    let server = Server::start(&new).await;
+    let mut rig = Rig::new(&image("1.0.0", 9_000));
+    rig.healthy = false;
+    rig.broker.ask(update(1, 7, &server.url(), &new, "2.0.0"));
+    let report = rig.live_until(rig.broker.ended(Uuid::from_u128(7))).await;
+    assert_eq!(report.code, Some(StatusCode::SystemRollback));
+    assert_eq!(report.reason, Some(Reason::HealthCheckFailed));
+    assert_eq!(rig.installed(), "1.0.0");
+}
