@@ -1,6 +1,8 @@
 //! The device agent as a whole: real downloads, simulated flash, power cuts.
 
 mod broker;
+mod download;
+mod power;
 mod rig;
 mod server;
 

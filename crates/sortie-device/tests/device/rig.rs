@@ -92,6 +92,14 @@ impl Rig {
         self.version_in(active)
     }
 
+    /// How often each page of slot B, which the factory image is not in, was erased.
+    pub(crate) fn spare_wear(&self) -> Vec<u32> {
+        let slots = self.slots();
+        let first = slots.slot_offset(SlotId::B) as usize / PAGE;
+        let pages = slots.slot_len() as usize / PAGE;
+        self.chip.lock().wear()[first..first + pages].to_vec()
+    }
+
     /// One boot: the loader, the firmware, its agent.
     pub(crate) async fn boot(&self) -> Result<(), RunError> {
         self.chip.lock().power_on();

@@ -3,10 +3,12 @@
 use std::{
     collections::VecDeque,
     convert::Infallible,
+    future::Future,
     net::SocketAddr,
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -18,7 +20,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::Sleep};
 
 /// How one request is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,6 +192,7 @@ struct Script {
     bytes: Bytes,
     declared: Option<u64>,
     end: End,
+    flushed: Option<Pin<Box<Sleep>>>,
 }
 
 impl Script {
@@ -198,6 +201,7 @@ impl Script {
             declared: Some(bytes.len() as u64),
             bytes,
             end: End::Clean,
+            flushed: None,
         }
     }
 
@@ -206,6 +210,7 @@ impl Script {
             declared: Some(bytes.len() as u64),
             bytes: bytes.slice(..at.min(bytes.len())),
             end,
+            flushed: None,
         }
     }
 }
@@ -216,7 +221,7 @@ impl Body for Script {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         if !self.bytes.is_empty() {
             let len = self.bytes.len().min(1000);
@@ -225,7 +230,15 @@ impl Body for Script {
         }
         match self.end {
             End::Clean => Poll::Ready(None),
-            End::Cut => Poll::Ready(Some(Err(std::io::Error::other("cut")))),
+            End::Cut => {
+                // Hyper forgets what it has not sent when a body fails.
+                let flushed = Duration::from_millis(20);
+                let sleep = self
+                    .flushed
+                    .get_or_insert_with(|| Box::pin(tokio::time::sleep(flushed)));
+                let slept = sleep.as_mut().poll(context);
+                slept.map(|()| Some(Err(std::io::Error::other("cut"))))
+            }
             End::Stall => Poll::Pending,
         }
     }
