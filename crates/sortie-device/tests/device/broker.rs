@@ -85,10 +85,9 @@ impl Broker {
         (BrokerLink { broker, session }, BrokerEvents(events))
     }
 
-    fn publish(&self, publish: impl FnOnce(&mut Registers)) -> Result<(), LinkDown> {
+    fn publish(&self, publish: impl FnOnce(&mut Registers)) {
         publish(&mut self.registers());
         self.changed.notify_waiters();
-        Ok(())
     }
 }
 
@@ -109,9 +108,21 @@ pub(crate) struct BrokerLink {
 impl Drop for BrokerLink {
     fn drop(&mut self) {
         let (session, lost) = (self.session.clone(), true);
-        let _ = self.broker.publish(|registers| {
+        self.broker.publish(|registers| {
             registers.presence = Some(Presence::Offline { session, lost });
         });
+    }
+}
+
+impl BrokerLink {
+    /// Publishes, unless another connection has taken this one's place.
+    fn publish(&self, publish: impl FnOnce(&mut Registers)) -> Result<(), LinkDown> {
+        let sessions = self.broker.registers().sessions;
+        if self.session != format!("s{sessions}") {
+            return Err(LinkDown);
+        }
+        self.broker.publish(publish);
+        Ok(())
     }
 }
 
@@ -123,7 +134,7 @@ impl Link for BrokerLink {
         report: Option<Report>,
     ) -> Result<(), LinkDown> {
         tokio::task::yield_now().await;
-        self.broker.publish(|registers| {
+        self.publish(|registers| {
             if registers.watched {
                 registers.send(LinkEvent::OwnReport {
                     route: route.clone(),
@@ -145,7 +156,7 @@ impl Link for BrokerLink {
 
     async fn publish_birth(&self, birth: Birth) -> Result<(), LinkDown> {
         tokio::task::yield_now().await;
-        self.broker.publish(|registers| {
+        self.publish(|registers| {
             let presence = Presence::Online(birth);
             registers.send(LinkEvent::OwnPresence(presence.clone()));
             registers.presence = Some(presence);
@@ -153,12 +164,11 @@ impl Link for BrokerLink {
     }
 
     async fn publish_progress(&self, _route: Route, progress: Progress) -> Result<(), LinkDown> {
-        self.broker
-            .publish(|registers| registers.progress.push(progress))
+        self.publish(|registers| registers.progress.push(progress))
     }
 
     async fn watch_own_reports(&self) -> Result<(), LinkDown> {
-        self.broker.publish(|registers| {
+        self.publish(|registers| {
             registers.watched = true;
             for (route, operation) in registers.reports.keys() {
                 registers.send(LinkEvent::OwnReport {

@@ -32,18 +32,14 @@ fn check(rig: &Rig, healthy: bool, case: &str) {
     let ends: Vec<&Report> = told.iter().filter(|r| r.status.is_terminal()).collect();
     assert!(ends.iter().all(|r| *r == ends[0]), "{case}: {ends:?}");
     let installed = rig.installed();
-    match ends[0].status {
-        Status::Success => assert_eq!((installed.as_str(), healthy), ("2.0.0", true), "{case}"),
-        _ => {
-            assert_eq!(installed, "1.0.0", "{case}: {ends:?}");
-            assert_eq!(
-                ends[0].code,
-                Some(StatusCode::SystemRollback),
-                "{case}: {ends:?}"
-            );
-            let trial_failed = ends[0].reason == Some(Reason::TrialFailed);
-            assert!(trial_failed || !healthy, "{case}: {ends:?}");
-        }
+    if ends[0].status == Status::Success {
+        assert_eq!((installed.as_str(), healthy), ("2.0.0", true), "{case}");
+    } else {
+        assert_eq!(installed, "1.0.0", "{case}: {ends:?}");
+        let rollback = Some(StatusCode::SystemRollback);
+        assert_eq!(ends[0].code, rollback, "{case}: {ends:?}");
+        let trial_failed = ends[0].reason == Some(Reason::TrialFailed);
+        assert!(trial_failed || !healthy, "{case}: {ends:?}");
     }
     // Nothing that was written whole is erased again: at most the page that was torn.
     let erases: u32 = rig.spare_wear().iter().sum();

@@ -164,8 +164,8 @@ impl Server {
             body = image.slice(from..);
         }
         let body = match how {
-            How::Cut(at) => Script::broken(body, at, End::Cut),
-            How::Stall(at) => Script::broken(body, at, End::Stall),
+            How::Cut(at) => Script::broken(&body, at, End::Cut),
+            How::Stall(at) => Script::broken(&body, at, End::Stall),
             How::Undeclared(short) => {
                 let mut bytes = body.to_vec();
                 let len = i64::try_from(bytes.len()).unwrap() - short;
@@ -205,7 +205,7 @@ impl Script {
         }
     }
 
-    fn broken(bytes: Bytes, at: usize, end: End) -> Self {
+    fn broken(bytes: &Bytes, at: usize, end: End) -> Self {
         Self {
             declared: Some(bytes.len() as u64),
             bytes: bytes.slice(..at.min(bytes.len())),
