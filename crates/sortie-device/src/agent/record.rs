@@ -76,7 +76,7 @@ pub(super) struct Current {
 pub(super) struct Outcome {
     #[serde(rename = "id")]
     pub(super) operation: Uuid,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub(super) success: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     code: String,
@@ -177,8 +177,9 @@ pub(super) struct Register {
     /// It is to be emptied, then forgotten; else it shows the result.
     #[serde(default)]
     pub(super) empty: bool,
-    /// Its result must leave before anything else is done with it.
-    #[serde(skip)]
+    /// Its result must leave before anything else is done with it. Kept too: what ended just
+    /// before another request came is told also if the power goes between.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub(super) show: bool,
 }
 
@@ -257,7 +258,7 @@ mod tests {
             record.refuse(Outcome::failure(id, &worst));
         }
         record.registers = alloc::vec![Register {
-            operation: id, route, empty: false, show: false }; REGISTERS_MAX];
+            operation: id, route, empty: true, show: true }; REGISTERS_MAX];
         let bytes = record.encode();
         assert!(bytes.len() <= RECORD_BYTES_MAX, "{} bytes", bytes.len());
         assert_eq!(Record::decode(&bytes), Some(record));

@@ -34,11 +34,11 @@ impl Oracle {
     pub(crate) fn re_imaged(&mut self, state: &State) {
         let installed = Uuid::from_bytes(state.image.tag);
         let candidate = state.candidate.filter(|c| c.stage != Stage::Pending);
+        // The trial that this boot ends takes the place of the one before.
         let tried = candidate.map(|candidate| candidate.image.tag);
-        let tried = tried
-            .into_iter()
-            .chain(state.outcome.map(|outcome| outcome.tag));
-        let trials = tried.map(|tag| (Uuid::from_bytes(tag), 1)).collect();
+        let tried = tried.or(state.outcome.map(|outcome| outcome.tag));
+        let trials = tried.map(|tag| (Uuid::from_bytes(tag), 1));
+        let trials = trials.into_iter().collect();
         let ran = std::mem::take(&mut self.ran);
         let confirmed = BTreeSet::from([installed]);
         *self = Self {

@@ -83,8 +83,8 @@ impl World {
     pub(crate) fn step(&mut self) {
         self.now.0 += self.chance.below(3_000);
         match self.chance.below(40) {
-            0..=2 => self.start_operation(),
-            3 => {
+            0 => self.start_operation(),
+            3 if self.chance.one_in(4) => {
                 let request = self.engine.cancel();
                 self.write(request);
             }
@@ -94,10 +94,10 @@ impl World {
             }
             5 if !self.calm => self.sleeper_writes(),
             6 if !self.calm => self.stray_request(),
-            7 if !self.calm => self.power_will_fail(),
+            7 if !self.calm && self.chance.one_in(3) => self.power_will_fail(),
             8 if !self.calm && self.chance.one_in(4) => self.power_off(),
             9 if !self.calm && self.is_re_imaged && self.chance.one_in(12) => self.re_image(),
-            10 if !self.calm => self.disconnect(),
+            10 if !self.calm && self.chance.one_in(2) => self.disconnect(),
             11..=13 => self.engine_listens(),
             14..=17 => self.deliver(),
             18..=25 => self.publish(),
