@@ -1,18 +1,35 @@
 //! A broker's address: `mqtt://[user[:password]@]host[:port][/prefix]`.
 
+use std::fmt;
+
 use crate::{error::MqttError, topic::Prefix};
 
 /// MQTT's port.
 const PORT: u16 = 1883;
 
 /// Where a broker is, and what a user may say of it in one line.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
     /// A name or an IP address; IPv6 in brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
-    pub(crate) credentials: Option<(String, String)>,
+    pub(crate) credentials: Option<Credentials>,
     pub(crate) prefix: Option<Prefix>,
+}
+
+/// A user with a password, which is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    pub(crate) user: String,
+    pub(crate) password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Address {
@@ -56,8 +73,10 @@ impl Address {
                         "a % in the user or the password is not followed by two hexadecimal digits of UTF-8 text",
                     )
                 };
-                let name = decoded(name).ok_or_else(percent)?;
-                Some((name, decoded(password).ok_or_else(percent)?))
+                Some(Credentials {
+                    user: decoded(name).ok_or_else(percent)?,
+                    password: decoded(password).ok_or_else(percent)?,
+                })
             }
             None => None,
         };
@@ -73,18 +92,6 @@ impl Address {
     /// `host:port`, for people.
     pub(crate) fn at(&self) -> String {
         format!("{}:{}", self.host, self.port)
-    }
-}
-
-impl std::fmt::Debug for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // A password belongs into no log.
-        f.debug_struct("Address")
-            .field("host", &self.host)
-            .field("port", &self.port)
-            .field("user", &self.credentials.as_ref().map(|(user, _)| user))
-            .field("prefix", &self.prefix)
-            .finish()
     }
 }
 
@@ -157,7 +164,9 @@ mod tests {
             Address::parse("mqtt://me:p%40ss%2F:x@broker.example.com:1884/fleet/1").unwrap();
         assert_eq!(address.host, "broker.example.com");
         assert_eq!(address.port, 1884);
-        assert_eq!(address.credentials, Some(("me".into(), "p@ss/:x".into())));
+        let credentials = address.credentials.unwrap();
+        assert_eq!(credentials.user, "me");
+        assert_eq!(credentials.password, "p@ss/:x");
         assert_eq!(address.prefix.unwrap().as_str(), "fleet/1");
         let plain = Address::parse("mqtt://localhost").unwrap();
         assert_eq!((plain.host.as_str(), plain.port), ("localhost", 1883));

@@ -82,6 +82,20 @@ enum Step {
     Poll(Pin<Box<dyn Future<Output = Polled> + Send>>),
 }
 
+impl Step {
+    /// Awaits it: what the event loop says, or nothing when a wait is over. Drops nothing when it
+    /// is dropped.
+    async fn take(&mut self) -> Option<Polled> {
+        match self {
+            Self::Wait(until) => {
+                sleep_until(*until).await;
+                None
+            }
+            Self::Poll(poll) => Some(poll.as_mut().await),
+        }
+    }
+}
+
 type Polled = (Box<EventLoop>, Result<Event, ConnectionError>);
 
 impl fmt::Debug for DeviceEvents {
@@ -122,16 +136,15 @@ impl DeviceEvents {
                     }
                 });
             }
-            match &mut self.step {
-                Step::Wait(_) if self.shared.is_gone() => return None,
-                Step::Wait(until) => {
-                    sleep_until(*until).await;
-                    self.dial();
-                }
-                Step::Poll(poll) => {
-                    let (event_loop, polled) = poll.as_mut().await;
-                    self.polled(event_loop, polled);
-                }
+            let mut gone = self.shared.gone.subscribe();
+            let polled = tokio::select! {
+                biased;
+                _gone = gone.wait_for(|gone| *gone) => return None,
+                polled = self.step.take() => polled,
+            };
+            match polled {
+                Some((event_loop, polled)) => self.polled(event_loop, polled),
+                None => self.dial(),
             }
         }
     }
@@ -269,7 +282,8 @@ impl DeviceEvents {
         self.early = None;
         let wait = self.backoff();
         self.step = Step::Wait(Instant::now() + wait);
-        if self.shared.is_gone() {
+        if self.shared.is_leaving() {
+            self.shared.gone.send_replace(true);
             return;
         }
         let why = format!("{why} ({})", self.shared.settings.address.at());

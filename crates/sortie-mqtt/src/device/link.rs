@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rumqttc::{AsyncClient, QoS};
@@ -36,15 +39,12 @@ pub struct NotConnected;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) settings: DeviceMqtt,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// From the event that told of it until its loss.
-    connection: Option<Arc<Connection>>,
+    /// From the event that told of it until its loss or the goodbye.
+    connection: Mutex<Option<Arc<Connection>>>,
+    /// Goodbye is being said: no further connection is made.
+    leaving: AtomicBool,
     /// Goodbye was said.
-    gone: bool,
+    pub(super) gone: watch::Sender<bool>,
 }
 
 /// One connection.
@@ -153,10 +153,10 @@ impl DeviceLink {
     /// # Errors
     /// [`NotConnected`]: the connection, if there was one, ended without a goodbye.
     pub async fn goodbye(&self) -> Result<(), NotConnected> {
-        let connection = {
-            let mut state = self.shared.state();
-            state.gone = true;
-            state.connection.take().ok_or(NotConnected)?
+        self.shared.leaving.store(true, Ordering::Release);
+        let Some(connection) = self.shared.current().take() else {
+            self.shared.gone.send_replace(true);
+            return Err(NotConnected);
         };
         let offline = Presence::Offline {
             session: connection.session.clone(),
@@ -194,43 +194,36 @@ impl Shared {
     pub(super) fn new(settings: DeviceMqtt) -> Self {
         Self {
             settings,
-            state: Mutex::default(),
+            connection: Mutex::default(),
+            leaving: AtomicBool::new(false),
+            gone: watch::Sender::new(false),
         }
     }
 
     /// A connection was told of: from now on it may be spoken on.
     pub(super) fn open(&self, connection: Arc<Connection>) {
-        let mut state = self.state();
-        if !state.gone {
-            state.connection = Some(connection);
-        }
+        *self.current() = Some(connection);
     }
 
     /// A connection is gone; who waits on it is told.
     pub(super) fn close(&self, connection: &Arc<Connection>) {
-        let mut state = self.state();
-        if state
-            .connection
-            .as_ref()
-            .is_some_and(|current| Arc::ptr_eq(current, connection))
-        {
-            state.connection = None;
-        }
-        drop(state);
+        self.current()
+            .take_if(|current| Arc::ptr_eq(current, connection));
         connection.end();
     }
 
-    /// Goodbye was said: no further connection is made.
-    pub(super) fn is_gone(&self) -> bool {
-        self.state().gone
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
     }
 
     fn connection(&self) -> Option<Arc<Connection>> {
-        self.state().connection.clone()
+        self.current().clone()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn current(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,13 +6,17 @@ mod events;
 mod link;
 mod options;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 pub use events::{DeviceEvent, DeviceEvents};
 pub use link::{DeviceLink, NotConnected};
 use sortie_protocol::DeviceId;
 
-use crate::{address::Address, error::MqttError, topic::Prefix};
+use crate::{
+    address::{Address, Credentials},
+    error::MqttError,
+    topic::Prefix,
+};
 
 /// The shortest and the longest wait before a next attempt to connect.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
@@ -52,27 +56,12 @@ const KEEP_ALIVE_MAX: Duration = Duration::from_secs(65_535);
 /// A connected client costs about 40 KB.
 #[derive(Debug, Clone)]
 pub struct DeviceMqtt {
-    pub(crate) address: Address,
-    pub(crate) credentials: Option<Credentials>,
-    pub(crate) prefix: Prefix,
-    pub(crate) device: DeviceId,
-    pub(crate) keep_alive: Duration,
-    pub(crate) backoff: (Duration, Duration),
-}
-
-/// A user with a password, which is not shown.
-#[derive(Clone)]
-pub(crate) struct Credentials {
-    pub(crate) user: String,
-    pub(crate) password: String,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
-    }
+    address: Address,
+    credentials: Option<Credentials>,
+    prefix: Prefix,
+    device: DeviceId,
+    keep_alive: Duration,
+    backoff: (Duration, Duration),
 }
 
 impl DeviceMqtt {
@@ -83,9 +72,8 @@ impl DeviceMqtt {
     /// [`MqttError`], which names the address and what is wrong with it.
     pub fn new(address: &str, device: DeviceId) -> Result<Self, MqttError> {
         let address = Address::parse(address)?;
-        let credentials = address.credentials.clone();
         Ok(Self {
-            credentials: credentials.map(|(user, password)| Credentials { user, password }),
+            credentials: address.credentials.clone(),
             prefix: address.prefix.clone().unwrap_or_default(),
             address,
             device,

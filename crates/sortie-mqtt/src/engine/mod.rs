@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    address::Address,
+    address::{Address, Credentials},
     error::MqttError,
     outbox::{Answer, Outbox, told},
     topic::{Node, Prefix, Topic},
@@ -62,21 +62,6 @@ pub struct Mqtt {
     shared: Arc<Shared>,
 }
 
-#[derive(Clone)]
-struct Credentials {
-    user: String,
-    password: String,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // A password belongs into no log.
-        f.debug_struct("Credentials")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
-    }
-}
-
 #[derive(Debug)]
 struct Shared {
     /// The connection, while requests may be written.
@@ -105,9 +90,8 @@ impl Mqtt {
     /// the feature `mqtt-tls`.
     pub fn new(address: &str) -> Result<Self, MqttError> {
         let address = Address::parse(address)?;
-        let credentials = address.credentials.clone();
         Ok(Self {
-            credentials: credentials.map(|(user, password)| Credentials { user, password }),
+            credentials: address.credentials.clone(),
             prefix: address.prefix.clone().unwrap_or_default(),
             address,
             node: Node::new("engine")?,
