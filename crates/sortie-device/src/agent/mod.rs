@@ -8,6 +8,7 @@
 //! The agent believes the flash about what was booted ([`Boot`]), and its journal about the rest.
 
 mod checks;
+mod download;
 mod input;
 mod operation;
 mod presence;

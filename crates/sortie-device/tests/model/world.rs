@@ -28,6 +28,10 @@ impl Chance {
     }
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the state of things, one by one"
+)]
 pub(crate) struct World {
     chance: Chance,
     now: Millis,
@@ -156,7 +160,8 @@ impl World {
 
     fn start_operation(&mut self) {
         let random = u128::from(self.chance.below(u64::MAX)) << 8;
-        let operation = Uuid::from_u128(random & !0xff | u128::from(self.operations & 0x7f) + 1);
+        let operation =
+            Uuid::from_u128((random & !0xff) | (u128::from(self.operations & 0x7f) + 1));
         let request = self.engine.start(operation);
         self.operations += u64::from(request.is_some());
         self.write(request);
@@ -223,7 +228,7 @@ impl World {
             self.oracle.booted(device.running, device.trial);
             let started = device.perform(self.now);
             self.device = Some(device);
-            self.after(started);
+            self.after(&started);
         } else {
             self.cuts += 1;
             // A trial that was counted was one, though nothing ran.
@@ -236,11 +241,12 @@ impl World {
     fn with_device(&mut self, act: impl FnOnce(&mut Device, Millis) -> Result<(), Off>) {
         if let Some(device) = &mut self.device {
             let result = act(device, self.now);
-            self.after(result);
+            self.after(&result);
         }
     }
 
-    fn after(&mut self, result: Result<(), Off>) {
+    fn after(&mut self, result: &Result<(), Off>) {
+        let off_by_cut = *result == Err(Off::PowerLost);
         let device = self.device.as_mut().unwrap();
         let current = device.agent.current().map(|report| report.operation);
         for effect in std::mem::take(&mut device.performed) {
@@ -250,17 +256,15 @@ impl World {
                         self.oracle.fetches(operation);
                     }
                 }
-                Effect::MarkPending(pending) => {
-                    // What the flash can't tell while the power is off is checked after the boot.
-                    if result != Err(Off::PowerLost) {
-                        let wear = self.flash.spare_wear();
-                        self.oracle.verified(pending.operation, wear);
-                    }
+                // What the flash can't tell while the power is off is not looked at.
+                Effect::MarkPending(pending) if !off_by_cut => {
+                    let wear = self.flash.spare_wear();
+                    self.oracle.verified(pending.operation, wear);
                 }
                 _ => {}
             }
         }
-        if result == Err(Off::PowerLost) {
+        if off_by_cut {
             self.cuts += 1;
         } else {
             let state = self.flash.state();
