@@ -79,7 +79,7 @@ impl Agent {
             wire: Wire::default(),
             installed: boot.installed,
         };
-        agent.take_up(boot, fresh, now);
+        agent.take_up(boot, now);
         agent.advance(now);
         agent.commit();
         agent

@@ -7,7 +7,7 @@ use sortie_protocol::{Reason, Sha256, StatusCode, Uuid};
 use super::{
     Agent,
     operation::{MARKS_MAX, Phase},
-    record::{Current, Failure, Outcome},
+    record::{Current, Failure, Outcome, RESULTS_MAX},
 };
 use crate::{
     agent::Effect,
@@ -16,7 +16,7 @@ use crate::{
 
 impl Agent {
     /// Compares the journal with what the flash says happened since.
-    pub(super) fn take_up(&mut self, boot: &Boot, fresh: bool, now: Millis) {
+    pub(super) fn take_up(&mut self, boot: &Boot, now: Millis) {
         if let Some(operation) = boot.trial {
             self.make_current(operation);
             self.enter(
@@ -38,13 +38,10 @@ impl Agent {
             TrialEnd::RolledBack(reason) => Outcome::failure(*operation, &rolled_back(reason)),
         });
         if let Some(outcome) = &ended {
+            self.recover(outcome);
             self.next.push(Effect::Told(outcome.operation));
         }
         let Some(current) = &self.record.current else {
-            // The journal is gone and the flash still knows this one's result.
-            if let Some(outcome) = ended.filter(|_| fresh) {
-                self.record.finish(outcome);
-            }
             return;
         };
         if let Some(outcome) = ended.filter(|outcome| outcome.operation == current.operation) {
@@ -56,6 +53,17 @@ impl Agent {
         }
         let held = current.durable;
         self.resume(held, now);
+    }
+
+    /// The journal is gone, and the flash still knows this result.
+    fn recover(&mut self, outcome: &Outcome) {
+        let operation = outcome.operation;
+        let known = self.is_current(operation) || self.record.outcome(operation).is_some();
+        if !known && self.record.finished.len() < RESULTS_MAX {
+            // In front of those that came since, if any.
+            self.record.finished.insert(0, outcome.clone());
+            self.unsaved = true;
+        }
     }
 
     /// The flash says that this operation is under way. Its journal entry was stored before the

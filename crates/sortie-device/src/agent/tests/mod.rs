@@ -11,7 +11,7 @@ use sortie_protocol::{
     StatusCode, Update, Uuid,
 };
 
-use super::{Agent, Effect, Geometry, Input, Publish};
+use super::{Agent, Effect, Geometry, Input, Publish, record::Record};
 use crate::{
     ports::{Boot, Millis, TrialEnd},
     settings::{Identity, Settings},
@@ -98,7 +98,10 @@ impl Bench {
             while let Some(effect) = self.agent.poll() {
                 match effect {
                     Effect::Store(record) => self.journal = Some(record),
-                    other => self.effects.push(other),
+                    other => {
+                        self.is_journaled(&other);
+                        self.effects.push(other);
+                    }
                 }
             }
             let Some(publish) = self.agent.publish(self.now) else {
@@ -123,6 +126,22 @@ impl Bench {
                 Publish::Progress { .. } | Publish::WatchOwnReports => {}
             }
             self.agent.handle(Input::Published(true), self.now);
+        }
+    }
+
+    /// What an effect depends on is stored before it.
+    fn is_journaled(&self, effect: &Effect) {
+        let record = self.journal.as_deref().and_then(Record::decode).unwrap();
+        let current = record.current.as_ref();
+        match effect {
+            Effect::Fetch { held, .. } => assert!(current.unwrap().durable >= *held),
+            Effect::MarkPending(pending) => {
+                let current = current.unwrap();
+                assert_eq!(current.operation, pending.operation);
+                assert!(current.verified && current.marks > 0);
+            }
+            Effect::Told(operation) => assert!(record.outcome(*operation).is_some()),
+            _ => {}
         }
     }
 

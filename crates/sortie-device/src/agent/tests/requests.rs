@@ -344,6 +344,16 @@ fn a10_a_new_operation_is_started_only_in_its_session_and_else_the_device_is_beh
     bench.ask(&of(4, &session));
     assert_eq!(bench.status(7), Some(Status::Downloading));
     assert!(!bench.birth.clone().unwrap().behind);
+    // A generation that led to nothing is kept all the same.
+    let mut bench = Bench::new();
+    bench.ask(&of(3, "other"));
+    bench.boot(&Boot::default());
+    assert_eq!(
+        bench.birth.clone().unwrap().generation,
+        Some(Generation::update(3))
+    );
+    let session = bench.birth.clone().unwrap().session;
+    bench.ask(&of(4, &session));
     // Once begun, the session is no matter.
     bench.boot(&Boot::default());
     bench.ask(&of(5, "other"));
