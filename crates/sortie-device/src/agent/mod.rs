@@ -97,7 +97,7 @@ impl Agent {
                 operation,
                 present,
             } => self.own_report(route, operation, present),
-            Input::Published(acknowledged) => self.published(acknowledged),
+            Input::Published(acknowledged) => self.published(acknowledged, now),
             Input::Answered {
                 offset,
                 total,

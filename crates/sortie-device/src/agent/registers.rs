@@ -12,6 +12,8 @@ use crate::ports::Millis;
 
 /// So many unknown registers of an earlier life are kept in mind.
 const FOUND_MAX: usize = 32;
+/// The wait after a publish that failed though no loss of the connection was told.
+const HOLD: u64 = 1_000;
 /// Own reports are read this long after `None`, so that those sent just after it are found too.
 const FRESH_FOR: u64 = 60_000;
 
@@ -34,6 +36,9 @@ pub(super) struct Wire {
     pub(super) watch: bool,
     /// What is being published.
     under_way: Option<UnderWay>,
+    /// A publish failed: nothing is published before the next connect or this time, so that a
+    /// link that is slow to say that it is down is not tried without end.
+    hold_until: Option<Millis>,
     /// The birth is published again then, since another session was seen (A11).
     pub(super) rebirth_at: Option<Millis>,
     /// How often that happened in this connection.
@@ -67,6 +72,7 @@ impl Agent {
         self.wire.watch = self.record.fresh;
         self.wire.rebirth_at = None;
         self.wire.rebirths = 0;
+        self.wire.hold_until = None;
         // The register comes again by itself.
         self.wire.deferred = None;
         for register in self.record.registers.iter_mut().filter(|r| !r.empty) {
@@ -78,11 +84,12 @@ impl Agent {
         self.wire.session = None;
         self.wire.rebirth_at = None;
         self.wire.fresh_until = None;
+        self.wire.hold_until = None;
     }
 
     pub(super) fn next_publish(&mut self, now: Millis) -> Option<Publish> {
         let session = self.wire.session.clone()?;
-        if self.wire.under_way.is_some() {
+        if self.wire.under_way.is_some() || self.wire.hold_until.is_some() {
             return None;
         }
         let (under_way, publish) = if core::mem::take(&mut self.wire.birth) {
@@ -142,7 +149,10 @@ impl Agent {
         Some((UnderWay::Progress, Publish::Progress { route, progress }))
     }
 
-    pub(super) fn published(&mut self, acknowledged: bool) {
+    pub(super) fn published(&mut self, acknowledged: bool, now: Millis) {
+        if !acknowledged && self.wire.session.is_some() {
+            self.wire.hold_until = Some(Millis(now.0.saturating_add(HOLD)));
+        }
         match (self.wire.under_way.take(), acknowledged) {
             (Some(UnderWay::Report { edition }), true) => {
                 self.work.told |= edition == self.work.edition;
@@ -259,11 +269,18 @@ impl Agent {
             self.record.fresh = false;
             self.unsaved = true;
         }
+        if self.wire.hold_until.is_some_and(|until| now >= until) {
+            self.wire.hold_until = None;
+        }
         self.rebirth(now);
     }
 
     pub(super) fn wire_due(&self) -> Option<Millis> {
-        let due = [self.wire.rebirth_at, self.wire.fresh_until];
+        let due = [
+            self.wire.rebirth_at,
+            self.wire.fresh_until,
+            self.wire.hold_until,
+        ];
         due.into_iter().flatten().min()
     }
 }

@@ -100,6 +100,7 @@ fn a8_more_registers_than_the_journal_holds_make_a_request_wait() {
     assert_eq!(bench.agent.result(id(last.into())), None, "not decided yet");
     bench.acknowledges = true;
     bench.input(Input::Published(false));
+    bench.tick(1_000);
     assert!(bench.failed(last.into(), StatusCode::Canceled));
     assert_eq!(bench.registers.len(), 1, "{:?}", bench.registers);
 }
@@ -136,6 +137,24 @@ fn a11_another_session_in_the_own_presence_leads_to_one_more_birth_with_jitter()
     }
     bench.input(Input::OwnPresence(&other));
     assert!(bench.agent.next_due().unwrap().0 - bench.now.0 >= 29_000);
+}
+
+#[test]
+fn a_publish_that_failed_is_not_tried_again_before_a_reconnect_or_a_second() {
+    let mut bench = Bench::new();
+    bench.acknowledges = false;
+    bench.cancel(1, 7);
+    let published = bench.published.len();
+    bench.input(Input::Published(false));
+    bench.tick(500);
+    assert_eq!(bench.published.len(), published);
+    bench.tick(500);
+    assert_eq!(bench.published.len(), published + 1);
+    bench.input(Input::Published(false));
+    bench.acknowledges = true;
+    bench.input(Input::Disconnected);
+    bench.connect();
+    assert!(bench.failed(7, StatusCode::Canceled));
 }
 
 #[test]
