@@ -43,6 +43,14 @@ async fn an_update_goes_through_all_stages_and_the_flash_runs_it() {
 }
 
 #[tokio::test]
+async fn a_device_at_rest_takes_little_memory() {
+    let rig = Rig::new(&image("1.0.0", 9_000));
+    let running = rig.boot();
+    let bytes = size_of_val(&running);
+    assert!(bytes < 8 * 1024, "{bytes} bytes");
+}
+
+#[tokio::test]
 async fn an_unhealthy_image_is_rolled_back_and_said_so() {
     let new = image("2.0.0", 20_500);
     let server = Server::start(&new).await;

@@ -6,7 +6,7 @@ use sortie_device::{
     Millis, Publish, RECORD_BYTES_MAX, Settings, Slots,
 };
 use sortie_flash::{Layout, Region, RegionError, Shared, SimError, SimFlash, State};
-use sortie_protocol::{BaseImage, Sha256, Uuid};
+use sortie_protocol::{BaseImage, Report, Sha256, Uuid};
 
 use crate::engine::Artifact;
 
@@ -94,6 +94,7 @@ impl Flash {
             trial,
             job: Job::None,
             publishing: None,
+            left: Vec::new(),
             performed: Vec::new(),
         })
     }
@@ -130,6 +131,8 @@ pub(crate) struct Device {
     pub(crate) trial: Option<Uuid>,
     pub(crate) job: Job,
     pub(crate) publishing: Option<Publish>,
+    /// Reports that left since it was last asked.
+    pub(crate) left: Vec<Report>,
     /// What was performed since it was last asked.
     pub(crate) performed: Vec<Effect>,
 }
@@ -155,7 +158,19 @@ impl From<FlashError> for Off {
 impl Device {
     pub(crate) fn handle(&mut self, input: Input<'_>, now: Millis) -> Result<(), Off> {
         self.agent.handle(input, now);
+        self.publish(now);
         self.perform(now)
+    }
+
+    /// Lets the next publish leave, if the agent gives one. It is asked too early on purpose.
+    pub(crate) fn publish(&mut self, now: Millis) {
+        if self.publishing.is_none() {
+            self.publishing = self.agent.publish(now);
+            self.left.extend(match &self.publishing {
+                Some(Publish::Report { report, .. }) => report.clone(),
+                _ => None,
+            });
+        }
     }
 
     /// Performs what waits.

@@ -249,6 +249,9 @@ impl World {
         let off_by_cut = *result == Err(Off::PowerLost);
         let device = self.device.as_mut().unwrap();
         let current = device.agent.current().map(|report| report.operation);
+        for report in std::mem::take(&mut device.left) {
+            self.oracle.told(&report);
+        }
         for effect in std::mem::take(&mut device.performed) {
             match effect {
                 Effect::Fetch { .. } => {
@@ -340,15 +343,8 @@ impl World {
             return;
         };
         if device.publishing.is_none() {
-            device.publishing = device.agent.publish(now);
-            if let Some(Publish::Report {
-                report: Some(report),
-                ..
-            }) = &device.publishing
-            {
-                self.oracle.told(report);
-            }
-            return;
+            device.publish(now);
+            return self.after(&Ok(()));
         }
         let Some(publish) = device.publishing.take() else {
             return;
