@@ -5,4 +5,5 @@
 //! - [`driver`]: performs the node's outputs over the ports, on tokio.
 #![forbid(unsafe_code)]
 
+pub mod driver;
 pub mod node;

@@ -1,0 +1,115 @@
+//! Running a loop to its end, and ending it in order.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use sortie_ports::Clock;
+use tokio::sync::oneshot;
+
+use super::{
+    guard::{panic_text, until},
+    link::Order,
+    stopped::{Fatal, Stopped},
+    turn::{Ending, Loop},
+};
+use crate::node::{Clocks, NodeOutput};
+
+/// A shutdown that takes longer is given up.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Runs the loop until it ends, lets go of all it has, and says why it ended.
+pub(super) async fn run(mut main: Loop, clock: Arc<dyn Clock>) -> Stopped {
+    // After a panic nothing of the node is used any more: the log is whole, and an engine on it
+    // goes on from there.
+    let ending = AssertUnwindSafe(main.turns()).catch_unwind().await;
+    let deadline = clock.monotonic() + SHUTDOWN_LIMIT;
+    let outcome = match ending {
+        Ok(ending) => {
+            if ending == Ending::Left && main.running() > 0 {
+                let running = main.running();
+                tracing::warn!(
+                    "the last handle was dropped while {running} campaigns run; \
+                     the next start on this log goes on with them"
+                );
+            }
+            let committing = AssertUnwindSafe(main.commit(&*clock, deadline)).catch_unwind();
+            match committing.await {
+                Ok(committed) => committed,
+                Err(panic) => Err(Fatal::Panicked(panic_text(&*panic))),
+            }
+        }
+        Err(panic) => Err(Fatal::Panicked(panic_text(&*panic))),
+    };
+    let closed = main.close(&*clock, deadline).await;
+    match outcome.and(closed) {
+        Ok(()) => Stopped::Asked,
+        Err(fatal) => Stopped::Fatal(fatal),
+    }
+}
+
+impl Loop {
+    /// Ends the append under way and gives the answers that follow from it; takes nothing new.
+    async fn commit(&mut self, clock: &dyn Clock, deadline: Duration) -> Result<(), Fatal> {
+        self.messages.close();
+        while self.messages.try_recv().is_ok() {}
+        let Some(append) = self.jobs.append.take() else {
+            return Ok(());
+        };
+        let answers = until(clock, deadline, append).await;
+        let answers = answers.ok_or(Fatal::ShutdownTimedOut("the append under way"))?;
+        self.now = Clocks {
+            wall: clock.now(),
+            monotonic: clock.monotonic(),
+        };
+        self.appended(answers);
+        while let Some(output) = self.node.poll() {
+            match output {
+                NodeOutput::Reply(ask, answer) => self.reply(ask, answer),
+                NodeOutput::Progress(campaign) => {
+                    self.progressed.insert(campaign);
+                }
+                // What else the node would do is left to the next engine on this log.
+                _ => {}
+            }
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Closes the link, then lets go of the ports.
+    async fn close(self, clock: &dyn Clock, deadline: Duration) -> Result<(), Fatal> {
+        let Self {
+            ports,
+            jobs,
+            orders,
+            mut runs_ended,
+            messages,
+            asked,
+            ..
+        } = self;
+        // All who wait are told at once that there will be no answer; they learn why at the end.
+        drop((jobs, asked, messages));
+        // If its task is gone, it is closed.
+        let _ = orders.send(Order::Close);
+        let link = until(clock, deadline, async {
+            while runs_ended.recv().await.is_some() {}
+        });
+        let link = link.await.ok_or(Fatal::ShutdownTimedOut("the link"));
+        drop(orders);
+        // The last handle of a store may wait for its thread, which must not hold up the runtime's.
+        let (dropped, is_dropped) = oneshot::channel::<()>();
+        let letting_go = std::thread::Builder::new()
+            .name("sortie-close".into())
+            .spawn(move || {
+                drop(ports);
+                drop(dropped);
+            });
+        if letting_go.is_ok() {
+            let gone = until(clock, deadline, is_dropped).await;
+            link.and(gone.map(drop).ok_or(Fatal::ShutdownTimedOut("the ports")))
+        } else {
+            // There is no thread to be had; what was to be moved there has been dropped here.
+            link
+        }
+    }
+}

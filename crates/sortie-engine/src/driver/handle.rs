@@ -1,0 +1,263 @@
+//! The way to a running driver.
+
+use std::{pin::pin, sync::Arc};
+
+use futures_util::future::{Either, select};
+use sortie_core::{Actor, CampaignId, CommandId, NewCampaign};
+use sortie_ports::Clock;
+use tokio::sync::{
+    Semaphore,
+    mpsc::UnboundedSender,
+    oneshot,
+    watch::{self, Receiver},
+};
+
+use super::{
+    ask::{CommandMessage, Message, WAITING_MAX},
+    health::Health,
+    preview::Preview,
+    stopped::{Fatal, Stopped},
+};
+use crate::node::{Done, NodeCommand, Progress, Query, Refusal, View};
+
+/// The way to a running driver. Cheap to clone; when the last clone is dropped, the driver ends.
+///
+/// Its futures need no runtime of their own: any executor may poll them.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    messages: UnboundedSender<Message>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    commands: Arc<Semaphore>,
+    questions: Arc<Semaphore>,
+    stopped: Receiver<Option<Stopped>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Why something that was asked has no answer, or was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// It was refused; nothing changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Too much waits for answers: back off and repeat. Nothing changed.
+    #[error("the engine is busy: {WAITING_MAX} others wait for their answers")]
+    Busy,
+    /// It can't be done now, and why: back off and repeat. Nothing changed.
+    #[error("{0}")]
+    Unavailable(String),
+    /// There was no answer in time, and why; a command may still be carried out. Repeat it under the
+    /// same id (K1).
+    #[error("{0}")]
+    Unknown(String),
+    /// The engine is gone. A command may have been carried out: repeat it under the same id once an
+    /// engine runs on the same store.
+    #[error("{0}")]
+    Stopped(Stopped),
+}
+
+impl Handle {
+    pub(super) fn new(
+        messages: UnboundedSender<Message>,
+        stopped: Receiver<Option<Stopped>>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let shared = Shared {
+            commands: Arc::new(Semaphore::new(WAITING_MAX)),
+            questions: Arc::new(Semaphore::new(WAITING_MAX)),
+            stopped,
+            clock,
+        };
+        Self {
+            messages,
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Gives a command. Dropping the future does not take it back.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn command(
+        &self,
+        id: CommandId,
+        actor: Actor,
+        what: NodeCommand,
+    ) -> Result<Done, CallError> {
+        let commands = self.shared.commands.clone();
+        let permit = commands.try_acquire_owned().map_err(|_| CallError::Busy)?;
+        let (answer, answered) = oneshot::channel();
+        let (late, is_late) = oneshot::channel();
+        self.send(Message::Command(CommandMessage {
+            id,
+            actor,
+            what,
+            answer,
+            late,
+            permit,
+        }))
+        .await?;
+        let why = |late| CallError::Unknown(format!("no answer yet; it may still be done: {late}"));
+        self.wait(answered, is_late, why).await?
+    }
+
+    /// Asks a question about a campaign's committed state; `ask` is called in the driver's loop, so
+    /// it must be quick.
+    ///
+    /// # Errors
+    /// [`CallError`], never `Unknown`.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        campaign: CampaignId,
+        ask: impl FnOnce(View<'_>) -> T + Send + 'static,
+    ) -> Result<T, CallError> {
+        let questions = self.shared.questions.clone();
+        let permit = questions.try_acquire_owned().map_err(|_| CallError::Busy)?;
+        let (answer, answered) = oneshot::channel();
+        let (late, is_late) = oneshot::channel();
+        let query = Query {
+            campaign,
+            ask: Box::new(move |view| {
+                // Who asked may have gone.
+                let _ = answer.send(view.map(ask));
+                drop(permit);
+            }),
+        };
+        self.send(Message::Query { query, late }).await?;
+        Ok(self
+            .wait(answered, is_late, CallError::Unavailable)
+            .await??)
+    }
+
+    /// A campaign's progress, now and from now on. The receiver keeps nothing alive; its channel
+    /// closes with the engine, or when the campaign is deleted.
+    ///
+    /// # Errors
+    /// [`CallError`], never `Unknown`.
+    pub async fn watch(&self, campaign: CampaignId) -> Result<Receiver<Progress>, CallError> {
+        if let Some(progress) = self.subscribe(campaign).await? {
+            return Ok(progress);
+        }
+        // It is not there, or not read yet.
+        let exists = |view: View<'_>| {
+            let state = view.campaign.state();
+            state.spec().is_some() && !state.is_deleted()
+        };
+        if self.ask(campaign, exists).await?
+            && let Some(progress) = self.subscribe(campaign).await?
+        {
+            return Ok(progress);
+        }
+        Err(Refusal::NotFound(format!("campaign {campaign}")).into())
+    }
+
+    async fn subscribe(
+        &self,
+        campaign: CampaignId,
+    ) -> Result<Option<Receiver<Progress>>, CallError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Subscribe(campaign, answer)).await?;
+        self.answer(answered).await
+    }
+
+    /// The progress of all campaigns, by id.
+    ///
+    /// # Errors
+    /// [`CallError`], never `Unknown`; `Unavailable` while the log is being read.
+    pub async fn campaigns(&self) -> Result<Vec<Progress>, CallError> {
+        let (answer, answered) = oneshot::channel();
+        let (late, is_late) = oneshot::channel();
+        self.send(Message::Campaigns { answer, late }).await?;
+        self.wait(answered, is_late, CallError::Unavailable).await
+    }
+
+    /// How the engine is. Always answers.
+    pub async fn health(&self) -> Health {
+        let (answer, answered) = oneshot::channel();
+        let asked = async {
+            self.send(Message::Health(answer)).await?;
+            self.answer(answered).await
+        };
+        match asked.await {
+            Ok(health) => health,
+            Err(error) => Health::of_stopped(self.shared.clock.now(), error.to_string()),
+        }
+    }
+
+    /// What a campaign's snapshot would hold now (S3).
+    ///
+    /// # Errors
+    /// [`CallError`], never `Unknown`.
+    pub async fn preview(&self, draft: NewCampaign) -> Result<Preview, CallError> {
+        let questions = self.shared.questions.clone();
+        let permit = questions.try_acquire_owned().map_err(|_| CallError::Busy)?;
+        let (answer, answered) = oneshot::channel();
+        let draft = Box::new(draft);
+        let message = Message::Preview {
+            draft,
+            answer,
+            permit,
+        };
+        self.send(message).await?;
+        self.answer(answered).await?
+    }
+
+    /// Shuts the engine down and returns once all is let go of: nothing new is taken, the append
+    /// under way ends, the link is closed, the ports are dropped. Within 10 s.
+    ///
+    /// # Errors
+    /// [`Fatal`], if the engine ended otherwise, now or before.
+    pub async fn shutdown(&self) -> Result<(), Fatal> {
+        // If nobody is there to hear it, it has stopped.
+        let _ = self.messages.send(Message::Stop);
+        self.stopped().await.into_result()
+    }
+
+    /// Waits until the engine has stopped, for whatever reason.
+    pub async fn stopped(&self) -> Stopped {
+        let mut stopped = self.shared.stopped.clone();
+        let why = match stopped.wait_for(Option::is_some).await {
+            Ok(why) => why.clone(),
+            Err(_) => None,
+        };
+        // Its sender is gone and has said nothing: the driver was dropped.
+        why.unwrap_or(Stopped::Fatal(Fatal::Dropped))
+    }
+
+    async fn send(&self, message: Message) -> Result<(), CallError> {
+        if self.messages.send(message).is_err() {
+            return Err(CallError::Stopped(self.stopped().await));
+        }
+        Ok(())
+    }
+
+    async fn answer<T>(&self, answered: oneshot::Receiver<T>) -> Result<T, CallError> {
+        match answered.await {
+            Ok(answer) => Ok(answer),
+            Err(_) => Err(CallError::Stopped(self.stopped().await)),
+        }
+    }
+
+    /// The answer, or what `why` makes of the reason for its being late.
+    async fn wait<T>(
+        &self,
+        answered: oneshot::Receiver<T>,
+        late: oneshot::Receiver<String>,
+        why: impl FnOnce(String) -> CallError,
+    ) -> Result<T, CallError> {
+        let answered = pin!(self.answer(answered));
+        // The answer is looked at first.
+        match select(answered, late).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right((Ok(reason), _)) => Err(why(reason)),
+            Either::Right((Err(_), answered)) => answered.await,
+        }
+    }
+}
+
+/// The other end of [`Handle::stopped`].
+pub(super) type StoppedSender = watch::Sender<Option<Stopped>>;

@@ -1,0 +1,54 @@
+//! What the loop has under way beside itself.
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::{
+    guard::Boxed,
+    handle::CallError,
+    pool::Pool,
+    preview::{Preview, Snapshot},
+    store::Appended,
+};
+use crate::node::NodeInput;
+
+/// Reads under way at once, at most: each holds a page.
+const READS: usize = 8;
+/// Channels resolved at once, at most: each holds a snapshot.
+const RESOLVES: usize = 4;
+/// Writes under way at once; the node gives out no more than these.
+const WRITES: usize = 256;
+
+/// Futures under way, by kind.
+pub(super) struct Jobs {
+    /// The append under way: at most one.
+    pub(super) append: Option<Boxed<Appended>>,
+    pub(super) reads: Pool<NodeInput>,
+    pub(super) resolves: Pool<Resolved>,
+    pub(super) writes: Pool<NodeInput>,
+}
+
+/// A Channel was resolved.
+pub(super) enum Resolved {
+    /// For a campaign's start.
+    Start(NodeInput),
+    /// For who wants to know beforehand.
+    Preview(Box<PreviewJob>),
+}
+
+/// A preview whose snapshot is there.
+pub(super) struct PreviewJob {
+    pub(super) snapshot: Result<Snapshot, CallError>,
+    pub(super) answer: oneshot::Sender<Result<Preview, CallError>>,
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+impl Jobs {
+    pub(super) fn new() -> Self {
+        Self {
+            append: None,
+            reads: Pool::new(READS),
+            resolves: Pool::new(RESOLVES),
+            writes: Pool::new(WRITES),
+        }
+    }
+}

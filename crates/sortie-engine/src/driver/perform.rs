@@ -1,0 +1,111 @@
+//! Performing what the node asks for.
+
+use std::time::Duration;
+
+use sortie_core::{CampaignId, NewCampaign, StreamId};
+use sortie_ports::{Delivery, Request, Version};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::{
+    guard::{unpanicked, until},
+    handle::CallError,
+    inventory,
+    jobs::{PreviewJob, Resolved},
+    preview::{self, Preview},
+    store,
+    turn::Loop,
+};
+use crate::node::{Done, NodeInput, NodeOutput, Refusal, Resolve};
+
+/// A write that is not answered by then counts as not now.
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
+
+impl Loop {
+    /// Performs all that the node asks for now, and tells those who wait and watch.
+    pub(super) fn perform_all(&mut self) {
+        while let Some(output) = self.node.poll() {
+            self.perform(output);
+        }
+        if self.jobs.append.is_none() && !self.appends.is_empty() {
+            let batch = std::mem::take(&mut self.appends);
+            self.appending_since = Some(self.now);
+            let append = store::append(self.ports.store.clone(), batch);
+            self.jobs.append = Some(Box::pin(append));
+        }
+        self.publish();
+    }
+
+    fn perform(&mut self, output: NodeOutput) {
+        match output {
+            NodeOutput::Append(append) => self.appends.push(append),
+            NodeOutput::Read(stream, after) => self.read(stream, after),
+            NodeOutput::Write(request) => self.write(request),
+            NodeOutput::Resolve(campaign, want) => self.resolve(campaign, want),
+            NodeOutput::Reply(ask, answer) => self.reply(ask, answer),
+            NodeOutput::Progress(campaign) => {
+                self.progressed.insert(campaign);
+            }
+            // Nobody follows the log through the loop.
+            NodeOutput::Committed { .. } => {}
+        }
+    }
+
+    pub(super) fn reply(&mut self, ask: u64, answer: Result<Done, Refusal>) {
+        if let Some(asked) = self.asked.remove(&ask) {
+            // Who asked may have gone.
+            let _ = asked.answer.send(answer.map_err(Into::into));
+        }
+    }
+
+    fn read(&mut self, stream: StreamId, after: Version) {
+        let log = self.ports.store.clone();
+        self.jobs.reads.push(Box::pin(async move {
+            NodeInput::Page(stream, store::read(&*log, stream, after).await)
+        }));
+    }
+
+    fn write(&mut self, request: Request) {
+        let (transport, clock) = (self.ports.transport.clone(), self.ports.clock.clone());
+        self.jobs.writes.push(Box::pin(async move {
+            let deadline = clock.monotonic() + WRITE_LIMIT;
+            let writing = unpanicked(async { transport.write(&request).await });
+            let delivery = match until(&*clock, deadline, writing).await {
+                Some(Ok(delivery)) => delivery,
+                Some(Err(panic)) => {
+                    let device = &request.device;
+                    tracing::error!(%device, "the transport panicked in a write: {panic}");
+                    Delivery::NotNow
+                }
+                None => Delivery::NotNow,
+            };
+            let generation = request.generation();
+            NodeInput::Sent(request.device, generation, delivery)
+        }));
+    }
+
+    fn resolve(&mut self, campaign: CampaignId, want: Resolve) {
+        let (devices, clock) = (self.ports.inventory.clone(), self.ports.clock.clone());
+        self.jobs.resolves.push(Box::pin(async move {
+            let devices = inventory::resolve(&*devices, &*clock, &want).await;
+            Resolved::Start(NodeInput::Resolved(campaign, devices))
+        }));
+    }
+
+    pub(super) fn preview(
+        &mut self,
+        draft: NewCampaign,
+        answer: oneshot::Sender<Result<Preview, CallError>>,
+        permit: OwnedSemaphorePermit,
+    ) {
+        let ports = self.ports.clone();
+        self.jobs.resolves.push(Box::pin(async move {
+            let (log, devices) = (&*ports.store, &*ports.inventory);
+            let snapshot = preview::snapshot(log, devices, &*ports.clock, &draft).await;
+            Resolved::Preview(Box::new(PreviewJob {
+                snapshot,
+                answer,
+                _permit: permit,
+            }))
+        }));
+    }
+}

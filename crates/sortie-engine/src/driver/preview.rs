@@ -1,0 +1,130 @@
+//! What a campaign's snapshot would hold (S3).
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+use sortie_core::{
+    CampaignSpec, CatalogState, DeviceId, Event, Fleet, NewCampaign, StreamId, TargetReason,
+    campaign::{ImageCopy, Verdict, verdict},
+};
+use sortie_ports::{Clock, EventStore, Inventory};
+
+use super::{guard::full_text, handle::CallError, inventory, store};
+use crate::node::{Refusal, Resolve};
+
+/// What a campaign's snapshot would hold, if it started now (S3).
+///
+/// What would become of a target is decided just before its push, on what the device says then (E);
+/// here it is decided on what has been heard so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Preview {
+    /// The devices that would be targets (S2).
+    pub targets: usize,
+    /// Of these: would be pushed, by what they say that they run.
+    pub pushed: usize,
+    /// Of these: would be successful without a push, by reason (E2).
+    pub skipped: BTreeMap<TargetReason, usize>,
+    /// Of these: would fail without a push, by reason (E).
+    pub failed: BTreeMap<TargetReason, usize>,
+    /// Of these: nothing has been heard of what they run.
+    pub unheard: usize,
+}
+
+impl fmt::Display for Preview {
+    /// `200 targets: 180 to be pushed, 4 already_at_version, 16 not heard yet`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} targets: {} to be pushed", self.targets, self.pushed)?;
+        for (reason, count) in self.skipped.iter().chain(&self.failed) {
+            write!(f, ", {count} {reason}")?;
+        }
+        if self.unheard > 0 {
+            write!(f, ", {} not heard yet", self.unheard)?;
+        }
+        Ok(())
+    }
+}
+
+/// A snapshot as it would be, and what is needed to judge its devices.
+pub(super) struct Snapshot {
+    devices: Vec<DeviceId>,
+    image: ImageCopy,
+    spec: CampaignSpec,
+}
+
+/// Takes the snapshot that the draft's campaign would have now.
+pub(super) async fn snapshot(
+    log: &dyn EventStore,
+    devices: &dyn Inventory,
+    clock: &dyn Clock,
+    draft: &NewCampaign,
+) -> Result<Snapshot, CallError> {
+    let catalog = catalog(log).await?;
+    let mut invalid = draft.validate().err().unwrap_or_default();
+    let image = catalog.image_copy(draft.base_image());
+    let groups = catalog.groups_of(draft.channel());
+    if image.is_none() {
+        let why = format!("there is no base image {}", draft.base_image());
+        invalid.add("base_image", why);
+    }
+    if groups.is_none() {
+        let why = format!("there is no channel {}", draft.channel());
+        invalid.add("channel", why);
+    }
+    let (Ok(spec), Some(image), Some(groups)) = (draft.validate(), image, groups) else {
+        return Err(Refusal::Invalid(invalid).into());
+    };
+    let want = Resolve {
+        system_model: image.system_model.clone(),
+        groups,
+    };
+    let devices = inventory::resolve(devices, clock, &want).await;
+    Ok(Snapshot {
+        devices: devices.map_err(CallError::Unavailable)?,
+        image,
+        spec,
+    })
+}
+
+/// The catalog as it is recorded.
+async fn catalog(log: &dyn EventStore) -> Result<CatalogState, CallError> {
+    let mut state = CatalogState::default();
+    let mut after = 0;
+    loop {
+        let page = store::read(log, StreamId::Catalog, after).await;
+        let page = page.map_err(|error| CallError::Unavailable(full_text(&error)))?;
+        let Some(last) = page.commits.last() else {
+            return Ok(state);
+        };
+        after = last.first + last.events.len() as u64 - 1;
+        for event in page.commits.iter().flat_map(|commit| &commit.events) {
+            if let Event::Catalog(event) = event {
+                state.apply(event);
+            }
+        }
+    }
+}
+
+impl Snapshot {
+    /// Judges the devices on what the fleet has been heard to say.
+    pub(super) fn judge(&self, fleet: &Fleet) -> Preview {
+        let mut preview = Preview {
+            targets: self.devices.len(),
+            ..Preview::default()
+        };
+        for device in &self.devices {
+            let heard = fleet.find(device).map(|slot| fleet.device(slot));
+            let Some(device) = heard.filter(|device| !device.session().is_empty()) else {
+                preview.unheard += 1;
+                continue;
+            };
+            match verdict(&self.image, &self.spec.mechanism, device) {
+                Verdict::Push => preview.pushed += 1,
+                Verdict::Successful(why) => *preview.skipped.entry(why).or_default() += 1,
+                Verdict::Failed(why) => *preview.failed.entry(why).or_default() += 1,
+            }
+        }
+        preview
+    }
+}
