@@ -8,6 +8,7 @@
 mod crash;
 mod devices;
 mod disk_full;
+mod group_commit;
 mod kit;
 mod open;
 mod same_as_memory;

@@ -194,25 +194,6 @@ fn device(random: &mut Random) -> DeviceId {
 }
 
 #[test]
-fn appends_that_wait_are_written_in_one_transaction_and_each_is_answered() {
-    let (_folder, store) = fresh();
-    let stores: Vec<Sqlite> = (0..64).map(|_| store.clone()).collect();
-    std::thread::scope(|scope| {
-        for (n, store) in (0u32..).zip(&stores) {
-            scope.spawn(move || {
-                let stream = campaign(n.into());
-                for version in 0..20 {
-                    let answer = wait(store.append(vec![append(stream, version, vec![event(n)])]));
-                    assert_eq!(*answer[0].as_ref().unwrap(), version + 1);
-                }
-            });
-        }
-    });
-    let verified = wait(store.verify()).unwrap();
-    assert_eq!((verified.commits, verified.events), (64 * 20, 64 * 20));
-}
-
-#[test]
 fn what_can_never_be_stored_is_refused_alone_and_nothing_of_it_is_written() {
     let (_folder, store) = fresh();
     let too_many = (0..70_000).map(event).collect();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sortie_core::{CampaignEvent, DeviceId, Event, StreamId};
+use sortie_core::{CampaignEvent, DeviceId, Event};
 use sortie_ports::{EventStore, ReadError};
 use sortie_sqlite::{Sqlite, VerifyError};
 
@@ -94,17 +94,15 @@ fn a_wrong_index_of_targets_is_found() {
 
 #[test]
 fn a_read_answers_corrupt_and_not_what_was_changed() {
-    let (_folder, path) = folder();
-    write(&path);
-    let auditor = auditor(&path);
     for sql in [
         "UPDATE commits SET events = replace(events, '8', '9') WHERE position = 4",
         "DELETE FROM commits WHERE position = 4",
         "DELETE FROM commits WHERE position = 298",
+        "UPDATE streams SET version = version + 1 WHERE key = 1",
     ] {
-        auditor.execute_batch("BEGIN").unwrap();
-        assert_eq!(auditor.execute(sql, []).unwrap(), 1);
-        auditor.execute_batch("COMMIT").unwrap();
+        let (_folder, path) = folder();
+        write(&path);
+        assert_eq!(auditor(&path).execute(sql, []).unwrap(), 1);
         let store = wait(Sqlite::open(&path)).unwrap();
         let read = wait(store.read(&campaign(1), 0, 1_000));
         assert!(
@@ -114,10 +112,6 @@ fn a_read_answers_corrupt_and_not_what_was_changed() {
         // The other stream is none the worse.
         let other = wait(store.read(&campaign(2), 0, 1_000)).unwrap();
         assert_eq!(other.commits.len(), 100);
-        assert_eq!(
-            wait(store.read(&StreamId::Catalog, 0, 9)).unwrap().commits,
-            []
-        );
     }
 }
 
