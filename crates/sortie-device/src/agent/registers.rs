@@ -47,6 +47,8 @@ pub(super) struct Wire {
     pub(super) none_in_force: bool,
     /// Report registers of an earlier life, to be emptied on `None`.
     found: Vec<(Route, Uuid)>,
+    /// In this connection they are.
+    watching: bool,
     /// `None` came while the own reports are read.
     fresh_ending: bool,
     fresh_until: Option<Millis>,
@@ -70,6 +72,7 @@ impl Agent {
         self.wire.birth = true;
         self.wire.report = true;
         self.wire.watch = self.record.fresh;
+        self.wire.watching = false;
         self.wire.rebirth_at = None;
         self.wire.rebirths = 0;
         self.wire.hold_until = None;
@@ -84,6 +87,7 @@ impl Agent {
         self.wire.session = None;
         self.wire.rebirth_at = None;
         self.wire.fresh_until = None;
+        self.wire.watching = false;
         self.wire.hold_until = None;
     }
 
@@ -158,6 +162,7 @@ impl Agent {
                 self.work.told |= edition == self.work.edition;
             }
             (Some(UnderWay::Empty(operation)), true) => self.forget_register(operation),
+            (Some(UnderWay::Watch), true) => self.wire.watching = true,
             (Some(UnderWay::Birth), false) => self.wire.birth = true,
             (Some(UnderWay::Watch), false) => self.wire.watch = true,
             (Some(UnderWay::Report { .. }), false) => self.wire.report = true,
@@ -260,14 +265,17 @@ impl Agent {
         if self.wire.none_in_force {
             self.empty_found();
         }
-        if self.wire.fresh_ending && self.wire.session.is_some() {
+        if self.wire.fresh_ending && self.wire.watching {
             self.wire.fresh_ending = false;
             self.wire.fresh_until = Some(Millis(now.0.saturating_add(FRESH_FOR)));
         }
         if self.wire.fresh_until.is_some_and(|until| now >= until) {
             self.wire.fresh_until = None;
-            self.record.fresh = false;
-            self.unsaved = true;
+            // What is found and has no place yet waits for the next `None`, and is read again after a boot.
+            if self.wire.found.is_empty() {
+                self.record.fresh = false;
+                self.unsaved = true;
+            }
         }
         if self.wire.hold_until.is_some_and(|until| now >= until) {
             self.wire.hold_until = None;
