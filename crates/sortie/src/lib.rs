@@ -1,1 +1,215 @@
 //! Over-the-air update campaigns to embed in a Rust service.
+//!
+//! [`Engine`] runs Update Campaigns: it rolls a Base Image out to the devices of a Channel, so many
+//! at once, until all have it or too many have failed. It lives inside your service, on your
+//! runtime; its event log is a file (or a store of yours), and it goes on after a crash where it was.
+//!
+//! # A roll-out
+#![cfg_attr(all(feature = "sqlite", feature = "mqtt"), doc = "```no_run")]
+#![cfg_attr(not(all(feature = "sqlite", feature = "mqtt")), doc = "```ignore")]
+//! use sortie::{Artifact, CampaignId, Catalog, Device, Engine, Mqtt, NewCampaign, Push, Sqlite};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), sortie::Error> {
+//!     let store = Sqlite::open("sortie.db").await?; // the event log, and a small device table
+//!     store.devices().put([Device::new("gw-0001", "gateway-g2")?.tag("pilot")]).await?;
+//!
+//!     let engine = Engine::builder()
+//!         .store(store)
+//!         .transport(Mqtt::new("mqtt://localhost:1883")?)
+//!         .shutdown_on(async { drop(tokio::signal::ctrl_c().await) })
+//!         .start() // goes on with whatever a stop or a crash interrupted
+//!         .await?;
+//!
+//!     let artifact = Artifact::of_file("https://cdn.example.com/gw.bin", "build/gw.bin").await?;
+//!     let catalog = Catalog::new()
+//!         .collection("gateway-os", "gateway-g2")
+//!         .base_image("gateway-os@1.4.0", artifact) // URL, size, SHA-256
+//!         .group("pilot", r#""pilot" in tags"#)
+//!         .channel("pilot", &["pilot"]);
+//!     engine.declare(catalog).await?; // the same at every start: writes only what differs
+//!
+//!     let new = NewCampaign::new("Pilot 1.4.0", "gateway-os@1.4.0".parse()?, "pilot".parse()?)
+//!         .id(CampaignId::from_name("pilot-1.4.0")) // run twice: still one campaign
+//!         .mechanism(Push::new().max_in_progress_operations(50).max_failure_percentage(5.0));
+//!     println!("{} devices", engine.preview(&new).await?.targets);
+//!     let campaign = engine.create_campaign(new).await?; // starts now; `.start(Start::ByHand)` waits
+//!
+//!     let mut progress = campaign.watch();
+//!     while let Some(now) = progress.next().await {
+//!         println!("{now}"); // in_progress: 0 idle, 1 of 50 in progress, 0 successful, 0 failed
+//!     }
+//!     println!("{:?}", progress.latest().outcome); // None: Ctrl-C; the next start goes on with it
+//!     Ok(engine.shutdown().await?)
+//! }
+//! ```
+//!
+//! # Your own device table
+//! ```no_run
+//! use sortie::{Device, DeviceId, DevicePage, Inventory, InventoryError};
+//! # #[derive(Debug)] struct Db;
+//! # #[derive(Debug)] struct Units { db: Db }
+//! # struct Unit { serial: String, model: String, site: String }
+//! # impl Db {
+//! #     async fn units(&self, _: &str, _: (&str, &str, usize)) -> Result<Vec<Unit>, std::io::Error> { Ok(vec![]) }
+//! #     async fn serials_in(&self, _: &[DeviceId]) -> Result<std::collections::HashSet<String>, std::io::Error> { Ok(Default::default()) }
+//! # }
+//! const PAGE: &str = "SELECT serial, model, site FROM units
+//!                     WHERE model = $1 AND serial > $2 ORDER BY serial LIMIT $3";
+//!
+//! #[sortie::async_trait]
+//! impl Inventory for Units {
+//!     async fn page(&self, want: &DevicePage) -> Result<Vec<Device>, InventoryError> {
+//!         let after = want.after.as_ref().map_or("", |id| id.as_ref());
+//!         let args = (want.system_model.as_ref(), after, want.limit);
+//!         let units = self.db.units(PAGE, args).await.map_err(InventoryError::unavailable)?;
+//!         let device = |u: Unit| Ok(Device::new(&u.serial, &u.model)?.attribute("site", &u.site));
+//!         units.into_iter().map(device).collect() // one bad row holds up the start, and is named in health()
+//!     }
+//!
+//!     async fn exist(&self, ids: &[DeviceId]) -> Result<Vec<bool>, InventoryError> {
+//!         let known = self.db.serials_in(ids).await.map_err(InventoryError::unavailable)?;
+//!         Ok(ids.iter().map(|id| known.contains(id.as_str())).collect())
+//!     }
+//! }
+//! ```
+//! Wired by `Engine::builder().store(store).inventory(units)`. A page may hold more than was asked
+//! for (the engine applies the selectors itself), in any stable order; each device once; a page
+//! shorter than `limit` is the last.
+//!
+//! # Your own connection to devices
+//! ```no_run
+//! use sortie::{Delivery, Inbox, Request, Transport, TransportError};
+//! # use sortie::{DeviceId, Presence};
+//! # #[derive(Debug)] struct Hub;
+//! # #[derive(Debug)] struct Sockets { hub: Hub }
+//! # enum Heard { Presence { device: DeviceId, presence: Presence }, Frame { device: DeviceId, bytes: Vec<u8> } }
+//! # enum SendError { Forbidden(String), NotConnected }
+//! # impl Hub {
+//! #     async fn heard(&self) -> Option<Heard> { None }
+//! #     async fn send(&self, _: &DeviceId, _: Vec<u8>) -> Result<(), SendError> { Err(SendError::NotConnected) }
+//! # }
+//! #[sortie::async_trait]
+//! impl Transport for Sockets {
+//!     async fn run(&self, inbox: Inbox) -> Result<(), TransportError> {
+//!         inbox.link_up(); // I hear the fleet now; no method of `inbox` blocks or fails
+//!         while let Some(heard) = self.hub.heard().await {
+//!             match heard {
+//!                 Heard::Presence { device, presence } => inbox.presence(&device, presence),
+//!                 Heard::Frame { device, bytes } => inbox.report_json(&device, &bytes),
+//!             }
+//!         }
+//!         Err(TransportError::disconnected("hub closed")) // link down; `run` again after a backoff
+//!     }
+//!     async fn write(&self, request: &Request) -> Delivery {
+//!         match self.hub.send(&request.device, request.to_json()).await {
+//!             Ok(()) => Delivery::Sent, // the other side has it
+//!             Err(SendError::Forbidden(why)) => Delivery::Refused(why), // never will; fails the target
+//!             Err(_) => Delivery::NotNow, // not connected, timed out, in doubt: written again later
+//!         }
+//!     }
+//! }
+//! ```
+//! It must pass on only what the authenticated peer said, say `link_up` only while it hears the
+//! fleet, answer `Sent` or `Refused` only when certain, and within 30 s, and let a newer request
+//! replace an older one of that device. It need not store, queue, order, retry or know progress.
+//!
+//! # Pause, cancel, typed errors
+//! ```no_run
+//! use sortie::{
+//!     CampaignHandle,
+//!     CampaignStatus::{Paused, Pausing},
+//!     CommandError::{Invalid, NotFound, Refused, Stopped},
+//!     CommandId,
+//!     Rejection::WrongStatus,
+//! };
+//!
+//! async fn stop_button(c: &CampaignHandle, user: &str, click: CommandId, end: bool) -> (u16, String) {
+//!     let command = if end { c.cancel() } else { c.pause() };
+//!     match command.by(user).id(click).await {
+//!         Ok(()) => (202, "nothing new starts; what is under way is followed to its end".into()),
+//!         Err(Refused(WrongStatus { status: Pausing | Paused, .. })) if !end => {
+//!             (200, "already".into())
+//!         }
+//!         Err(Refused(no)) => (409, no.to_string()), // "cannot cancel: the campaign is finished"
+//!         Err(Invalid(fields)) => (422, fields.to_string()), // all of them, each field named
+//!         Err(NotFound(what)) => (404, what),
+//!         Err(e) if e.is_retryable() => (503, e.to_string()), // Busy, Unavailable, Unknown
+//!         Err(Stopped(why)) => (500, why.to_string()),
+//!         Err(other) => (500, other.to_string()), // the enum may grow
+//!     }
+//! }
+//! # fn main() {}
+//! ```
+//! `click` is made once per click: the same [`CommandId`] again gets the first answer, so a repeat
+//! can't act twice.
+//!
+//! # What runs where
+//! [`EngineBuilder::start`] spawns two tasks on your runtime (their spans are `sortie_driver` and
+//! `sortie_transport`); [`EngineBuilder::build`] spawns none and gives you the future to await. An
+//! open `Sqlite` has two threads of its own, `sortie-sqlite-write` and `sortie-sqlite-read`;
+//! [`Artifact::of_file`] has one while it hashes, and a shutdown one while it drops the ports. No
+//! signal handler, no global, no `spawn_blocking`, no environment variable. Events go to `tracing`.
+//!
+//! # Features
+//! | feature | default | gives |
+//! |---|---|---|
+//! | `sqlite` | yes | `Sqlite`, the event log and a device table in one file |
+//! | `bundled` | yes | SQLite compiled in; without it the system's library is linked |
+//! | `mqtt` | yes | `Mqtt`, the native device profile over a broker |
+#![forbid(unsafe_code)]
+
+mod artifact;
+mod builder;
+mod campaign;
+mod command;
+mod engine;
+mod error;
+mod port;
+mod store;
+mod targets;
+mod watch;
+
+pub use artifact::{Artifact, ArtifactError};
+pub use builder::{Driver, EngineBuilder};
+pub use campaign::CampaignHandle;
+pub use command::Command;
+pub use engine::Engine;
+pub use error::{CommandError, Error, QueryError, StartError};
+pub use port::IntoPort;
+pub use store::Store;
+pub use targets::{SummaryRow, TargetRow};
+pub use watch::Watch;
+
+#[doc(no_inline)]
+pub use async_trait::async_trait;
+pub use sortie_core::{
+    Actor, AttributeValue, BaseImageId, CampaignEvent, CampaignId, Catalog, CatalogEvent,
+    ChannelId, ClaimChange, ClaimRow, CollectionId, CommandId, Counts, Device, DeviceError,
+    DeviceId, Event, FieldError, GroupId, Invalid, NewCampaign, OperationId,
+    Outcome as CampaignOutcome, ParseError, Push, Rejection, Sha256, Start,
+    Status as CampaignStatus, StreamId, SystemModelId, TargetIndex, TargetReason, TargetStatus,
+    Timestamp,
+};
+pub use sortie_engine::{
+    driver::{Fatal, Health, LinkHealth, Preview, Stopped, StoreHealth, SystemClock},
+    node::{Halt, NodeHealth, Progress},
+};
+#[cfg(feature = "mqtt")]
+pub use sortie_mqtt::{Mqtt, MqttError};
+pub use sortie_ports::{
+    Append, AppendError, BoxError, Clock, Commit, Delivery, DevicePage, EventStore, Inbox,
+    Inventory, InventoryError, MemoryInventory, MemoryStore, Page, ReadError, RecordedCommand,
+    Registers, Request, Transport, TransportError, Version,
+};
+pub use sortie_protocol::{
+    BaseImage, Birth, Generation, Presence, Progress as DeviceProgress, Report,
+    Request as RequestBody, Route, Status as DeviceStatus, StatusCode,
+};
+#[cfg(feature = "sqlite")]
+pub use sortie_sqlite::{Devices, OpenError, Sqlite};
+pub use uuid::Uuid;
+
+#[cfg(all(doctest, feature = "sqlite", feature = "mqtt"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,0 +1,141 @@
+//! One campaign.
+
+use sortie_core::{CampaignId, Command as CoreCommand, DeviceId, TargetIndex};
+use sortie_engine::{
+    driver::{CallError, Handle},
+    node::{NodeCommand, Progress, Refusal, View},
+};
+use tokio::sync::watch::Receiver;
+
+use crate::{Command, QueryError, SummaryRow, TargetRow, Watch, command::accepted, targets};
+
+/// One campaign. Cheap to clone; it keeps the engine alive.
+#[derive(Debug, Clone)]
+pub struct CampaignHandle {
+    handle: Handle,
+    id: CampaignId,
+    progress: Receiver<Progress>,
+}
+
+impl CampaignHandle {
+    pub(crate) async fn find(handle: Handle, id: CampaignId) -> Result<Self, QueryError> {
+        let progress = handle.watch(id).await?;
+        Ok(Self {
+            handle,
+            id,
+            progress,
+        })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> CampaignId {
+        self.id
+    }
+
+    /// Starts a campaign that was created to start by hand or later (L1).
+    pub fn start(&self) -> Command<()> {
+        self.command(CoreCommand::Start)
+    }
+
+    /// Pauses it: nothing new starts, what is under way goes on (L2).
+    pub fn pause(&self) -> Command<()> {
+        self.command(CoreCommand::Pause)
+    }
+
+    /// Resumes it (L2).
+    pub fn resume(&self) -> Command<()> {
+        self.command(CoreCommand::Resume)
+    }
+
+    /// Cancels it and every operation of it that is under way (L3).
+    pub fn cancel(&self) -> Command<()> {
+        self.command(CoreCommand::Cancel)
+    }
+
+    /// Deletes it, before it has started (L1).
+    pub fn delete(&self) -> Command<()> {
+        self.command(CoreCommand::Delete)
+    }
+
+    /// Cancels the operation under way on one device (X2).
+    pub fn cancel_operation(&self, device: &DeviceId) -> Command<()> {
+        let what = NodeCommand::CancelOperation(self.id, device.clone());
+        Command::new(&self.handle, what, accepted)
+    }
+
+    fn command(&self, command: CoreCommand) -> Command<()> {
+        let what = NodeCommand::Campaign(self.id, command);
+        Command::new(&self.handle, what, accepted)
+    }
+
+    /// The committed progress as it is now.
+    pub fn progress(&self) -> Progress {
+        self.progress.borrow().clone()
+    }
+
+    /// Follows its progress: first the present, then the newest after each change, until it is
+    /// finished and drained, or the engine stops. Keeps nothing alive.
+    pub fn watch(&self) -> Watch {
+        Watch::new(self.progress.clone())
+    }
+
+    /// Waits until it is finished and drained, and answers how it ended.
+    ///
+    /// # Errors
+    /// [`QueryError::Stopped`], if the engine stops before; [`QueryError::NotFound`], if the campaign
+    /// is deleted.
+    pub async fn finished(&self) -> Result<Progress, QueryError> {
+        let mut progress = self.progress.clone();
+        if let Ok(over) = progress.wait_for(Progress::is_over).await {
+            return Ok(over.clone());
+        }
+        // Its sender has gone: with the engine, or with the campaign.
+        match self.handle.watch(self.id).await {
+            Ok(_) => Err(QueryError::Unavailable("the campaign was read anew".into())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Some of its targets in the order of the snapshot: those after `after`, at most `limit` (and
+    /// at most 10,000) of them. Fewer than that: there are no more.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn targets(
+        &self,
+        after: Option<TargetIndex>,
+        limit: usize,
+    ) -> Result<Vec<TargetRow>, QueryError> {
+        self.ask(move |view| targets::page(view, after, limit))
+            .await
+    }
+
+    /// One target by its device.
+    ///
+    /// # Errors
+    /// [`QueryError`]: `NotFound`, if it is no target of the campaign.
+    pub async fn target(&self, device: &DeviceId) -> Result<TargetRow, QueryError> {
+        let (id, wanted) = (self.id, device.clone());
+        let found = self.ask(move |view| targets::of(view, &wanted)).await?;
+        found.ok_or_else(|| QueryError::NotFound(format!("target {device} in campaign {id}")))
+    }
+
+    /// How many targets there are of each status and reason.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn summary(&self) -> Result<Vec<SummaryRow>, QueryError> {
+        self.ask(targets::summary).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(View<'_>) -> T + Send + 'static,
+    ) -> Result<T, QueryError> {
+        // A campaign that was deleted has a log still.
+        let ask = |view: View<'_>| (!view.campaign.state().is_deleted()).then(|| ask(view));
+        let answer = self.handle.ask(self.id, ask).await?;
+        let gone = || Refusal::NotFound(format!("campaign {}", self.id));
+        answer.ok_or_else(|| CallError::from(gone()).into())
+    }
+}

@@ -1,0 +1,112 @@
+//! The one handle.
+
+use sortie_core::{CampaignId, Catalog, NewCampaign};
+use sortie_engine::{
+    driver::{Fatal, Handle, Health, Preview, Stopped},
+    node::{Done, NodeCommand, Progress},
+};
+use uuid::Uuid;
+
+use crate::{CampaignHandle, Command, CommandError, EngineBuilder, QueryError, command::Outcome};
+
+/// A running engine. Cheap to clone; put it into your web state.
+///
+/// It lives until [`Engine::shutdown`], the future given to
+/// [`shutdown_on`](EngineBuilder::shutdown_on), or the last `Engine` or [`CampaignHandle`] is
+/// dropped. That last is like a `kill -9`: safe, and warned about while campaigns run. Its methods
+/// may be awaited on any executor.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    handle: Handle,
+}
+
+impl Engine {
+    /// Begins an engine: give it a store, a transport, and an inventory unless the store has one.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    pub(crate) fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+
+    /// Declares System Models, Collections, Base Images, Groups and Channels: the same at every
+    /// start. Only what differs from before is written, and nothing is deleted (T4). Answers how
+    /// many things were written.
+    pub fn declare(&self, catalog: Catalog) -> Command<usize> {
+        Command::new(&self.handle, NodeCommand::Declare(catalog), declared)
+    }
+
+    /// Creates a campaign, which starts at once unless it says otherwise (S1). With an id that exists
+    /// and the same content it answers with the one that there is; with other content it is refused
+    /// (K2).
+    pub fn create_campaign(&self, new: NewCampaign) -> Command<CampaignHandle> {
+        let id = new.given_id().unwrap_or_else(|| Uuid::new_v4().into());
+        let what = NodeCommand::Create(id, Box::new(new));
+        Command::new(&self.handle, what, created)
+    }
+
+    /// What a campaign's snapshot would hold if it started now, and what would become of it on what
+    /// the devices have said so far (S3). Nothing is recorded.
+    ///
+    /// # Errors
+    /// [`CommandError`]: `Invalid` as at creation, `Unavailable` if the inventory can't say, `Busy`,
+    /// `Stopped`.
+    pub async fn preview(&self, new: &NewCampaign) -> Result<Preview, CommandError> {
+        Ok(self.handle.preview(new.clone()).await?)
+    }
+
+    /// A campaign by its id.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn campaign(&self, id: CampaignId) -> Result<CampaignHandle, QueryError> {
+        CampaignHandle::find(self.handle.clone(), id).await
+    }
+
+    /// The committed progress of all campaigns, by id.
+    ///
+    /// # Errors
+    /// [`QueryError`]: `Unavailable` while the log is still being read, or `Stopped`.
+    pub async fn campaigns(&self) -> Result<Vec<Progress>, QueryError> {
+        Ok(self.handle.campaigns().await?)
+    }
+
+    /// How the engine is: link, store, what stands still and why. Always answers.
+    pub async fn health(&self) -> Health {
+        self.handle.health().await
+    }
+
+    /// Waits until the engine has stopped, for whatever reason. Keeps it alive meanwhile.
+    pub async fn stopped(&self) -> Stopped {
+        self.handle.stopped().await
+    }
+
+    /// Shuts the engine down: nothing new is taken, the append under way ends, the link is closed,
+    /// the store is let go of. Returns once that is done, at most 10 s later. No device is touched;
+    /// the next start goes on. If it was asked to stop before, that is fine.
+    ///
+    /// # Errors
+    /// [`Fatal`], if it ended in another way, now or before.
+    pub async fn shutdown(&self) -> Result<(), Fatal> {
+        self.handle.shutdown().await
+    }
+}
+
+fn declared(_: Handle, done: Done) -> Outcome<usize> {
+    let written = match done {
+        Done::Declared(written) => written,
+        // A repeat gets no count: it wrote nothing.
+        _ => 0,
+    };
+    Box::pin(std::future::ready(Ok(written)))
+}
+
+fn created(handle: Handle, done: Done) -> Outcome<CampaignHandle> {
+    Box::pin(async move {
+        match done {
+            Done::Created(id) => Ok(CampaignHandle::find(handle, id).await?),
+            other => Err(CommandError::Unknown(format!("the answer was {other:?}"))),
+        }
+    })
+}
