@@ -172,9 +172,11 @@ impl Oracle {
     }
 
     /// An operation told to be in progress is over once its result is told, or once a newer one
-    /// was begun, which only happens after it was stopped.
+    /// is told, which is not begun yet or was begun later.
     fn is_over(&self, other: Uuid, newer: Uuid) -> bool {
         let place = |operation| self.begun.iter().position(|begun| *begun == operation);
-        self.results.contains_key(&other) || place(other) < place(newer) || place(newer).is_none()
+        let later =
+            place(newer).is_none_or(|newer| place(other).is_some_and(|other| other < newer));
+        self.results.contains_key(&other) || later
     }
 }

@@ -200,12 +200,16 @@ impl World {
     }
 
     fn power_will_fail(&mut self) {
+        self.power_will_fail_within(12);
+    }
+
+    fn power_will_fail_within(&mut self, operations: u64) {
         let tear = Tear::ALL[usize::try_from(self.chance.below(4)).unwrap()];
         let faults = [Fault::CutBefore, Fault::CutAfter, Fault::CutTorn(tear)];
         let fault = faults[usize::try_from(self.chance.below(3)).unwrap()];
         let mut chip = self.flash.chip.lock();
         let next = chip.stats().operations;
-        let at = next + self.chance.below(12);
+        let at = next + self.chance.below(operations);
         chip.inject(at, fault);
     }
 
@@ -315,6 +319,10 @@ impl World {
         let Some(request) = self.inbox.pop_front() else {
             return;
         };
+        if !self.calm && self.chance.one_in(12) {
+            // Just when the decision is journaled.
+            self.power_will_fail_within(3);
+        }
         let payload = request.to_json();
         self.with_device(|device, now| device.handle(Input::Request(&payload), now));
         // Taken in, unless the power went or the record had no room.
