@@ -263,10 +263,14 @@ impl World {
                         self.oracle.fetches(operation);
                     }
                 }
-                // What the flash can't tell while the power is off is not looked at.
-                Effect::MarkPending(pending) if !off_by_cut => {
-                    let wear = self.flash.spare_wear();
-                    self.oracle.verified(pending.operation, wear);
+                // From when the journal says so, unless the power went just then.
+                Effect::Store(record) if !off_by_cut => {
+                    let record = String::from_utf8(record).unwrap();
+                    if let Some(current) = current
+                        && record.contains(r#""verified":true"#)
+                    {
+                        self.oracle.verified(current, self.flash.spare_wear());
+                    }
                 }
                 _ => {}
             }

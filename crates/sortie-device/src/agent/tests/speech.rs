@@ -37,6 +37,7 @@ fn a8_an_ended_register_is_emptied_and_forgotten_only_once_that_is_acknowledged(
     };
     assert!(emptied(&bench));
     // Not acknowledged, and the power goes: it is emptied again.
+    bench.input(Input::Published(false));
     bench.published.clear();
     bench.acknowledges = true;
     bench.boot(&Boot::default());

@@ -7,7 +7,7 @@ use sortie_protocol::{Reason, Sha256, Status, StatusCode};
 
 use super::{Bench, DIGEST, SIZE, id, rolled_back};
 use crate::{
-    agent::{Effect, Input},
+    agent::{Effect, Input, record::Record},
     ports::{Boot, DownloadError, FlashError, TrialEnd},
     settings::Settings,
 };
@@ -91,6 +91,12 @@ fn the_digest_in_flash_decides_and_a_download_in_parts_gets_a_second_chance() {
     assert_eq!((fetch.offset, *held), (0, SIZE));
     bench.answered(0);
     bench.input(Input::Differs { offset: 1_024 });
+    let record = Record::decode(bench.journal.as_deref().unwrap()).unwrap();
+    assert_eq!(
+        record.current.unwrap().durable,
+        1_024,
+        "not certain any more"
+    );
     bench.input(Input::Written { end: SIZE });
     bench.input(wrong());
     assert!(bench.failed(8, StatusCode::InvalidBaseImage));
