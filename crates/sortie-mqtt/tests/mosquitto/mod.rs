@@ -116,7 +116,11 @@ pub(crate) struct Onlooker {
 impl Onlooker {
     /// Subscribes; what is retained comes first.
     pub(crate) async fn of(port: u16, filter: &str) -> Self {
-        let (client, mut events) = AsyncClient::new(options(port), 10);
+        Self::as_user(port, "", filter).await
+    }
+
+    pub(crate) async fn as_user(port: u16, user: &str, filter: &str) -> Self {
+        let (client, mut events) = AsyncClient::new(options(port, user), 10);
         client.subscribe(filter, QoS::AtLeastOnce).await.unwrap();
         let (tell, messages) = mpsc::unbounded_channel();
         let (ready, subscribed) = tokio::sync::oneshot::channel();
@@ -183,12 +187,22 @@ pub(crate) async fn publish<T: Into<String>, P: Into<Vec<u8>>>(
     retain: bool,
     messages: impl IntoIterator<Item = (T, P)>,
 ) {
+    publish_as(port, "", retain, messages).await;
+}
+
+/// The same, as this user.
+pub(crate) async fn publish_as<T: Into<String>, P: Into<Vec<u8>>>(
+    port: u16,
+    user: &str,
+    retain: bool,
+    messages: impl IntoIterator<Item = (T, P)>,
+) {
     let messages: Vec<(String, Vec<u8>)> = messages
         .into_iter()
         .map(|(topic, payload)| (topic.into(), payload.into()))
         .collect();
     let expected = messages.len();
-    let (client, mut events) = AsyncClient::new(options(port), expected + 1);
+    let (client, mut events) = AsyncClient::new(options(port, user), expected + 1);
     for (topic, payload) in messages {
         client
             .try_publish(topic, QoS::AtLeastOnce, retain, payload)
@@ -208,10 +222,13 @@ pub(crate) async fn publish<T: Into<String>, P: Into<Vec<u8>>>(
     .expect("the broker acknowledges");
 }
 
-fn options(port: u16) -> MqttOptions {
+fn options(port: u16, user: &str) -> MqttOptions {
     let id = format!("onlooker-{}", uuid_like());
     let mut options = MqttOptions::new(id, "127.0.0.1", port);
     options.set_max_packet_size(1 << 20, 1 << 20);
+    if !user.is_empty() {
+        options.set_credentials(user, "");
+    }
     options
 }
 
