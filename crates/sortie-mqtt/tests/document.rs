@@ -1,6 +1,10 @@
 //! docs/device-protocol.md says what is true: its examples are messages, its script is the one that
 //! is run, its access rules do what they promise.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests fail by panicking"
+)]
 
 mod mosquitto;
 
@@ -33,25 +37,27 @@ fn the_document_s_script_is_the_example_that_is_run() {
     assert_eq!(blocks(&document, "sh"), [script]);
 }
 
+/// Each example of a kind of message is decoded, and is what would be encoded: so nothing in it is
+/// unknown to the decoder, or has another name.
+fn all<T>(
+    document: &str,
+    kind: &str,
+    at_least: usize,
+    decode: impl Fn(&[u8]) -> Result<T, DecodeError>,
+    encode: impl Fn(&T) -> Vec<u8>,
+) {
+    let examples = blocks(document, &format!("json {kind}"));
+    assert!(examples.len() >= at_least, "{kind}");
+    for example in examples {
+        let message = decode(example.trim().as_bytes()).unwrap();
+        let again = String::from_utf8(encode(&message)).unwrap();
+        assert_eq!(again, example.trim(), "{kind}");
+    }
+}
+
 #[test]
 fn the_document_s_examples_are_messages_of_the_protocol() {
     let document = file("docs/device-protocol.md");
-    fn all<T>(
-        document: &str,
-        kind: &str,
-        at_least: usize,
-        decode: impl Fn(&[u8]) -> Result<T, DecodeError>,
-        encode: impl Fn(&T) -> Vec<u8>,
-    ) {
-        let examples = blocks(document, &format!("json {kind}"));
-        assert!(examples.len() >= at_least, "{kind}");
-        for example in examples {
-            let message = decode(example.trim().as_bytes()).unwrap();
-            // Nothing in the example is unknown to the decoder, or has another name.
-            let again = String::from_utf8(encode(&message)).unwrap();
-            assert_eq!(again, example.trim(), "{kind}");
-        }
-    }
     all(
         &document,
         "request",
