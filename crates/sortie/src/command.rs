@@ -25,7 +25,7 @@ pub struct Command<T> {
 }
 
 /// What is done once the command was carried out.
-type Finish<T> = fn(Handle, Done) -> Outcome<T>;
+type Finish<T> = fn(Handle, &Done) -> Outcome<T>;
 
 /// The future of a [`Command`].
 pub(crate) type Outcome<T> = Pin<Box<dyn Future<Output = Result<T, CommandError>> + Send>>;
@@ -69,13 +69,13 @@ impl<T: 'static> IntoFuture for Command<T> {
         } = self;
         Box::pin(async move {
             let done = handle.command(id, actor, what).await?;
-            finish(handle, done).await
+            finish(handle, &done).await
         })
     }
 }
 
 /// For commands that answer nothing but that they were accepted.
-pub(crate) fn accepted(_: Handle, _: Done) -> Outcome<()> {
+pub(crate) fn accepted(_: Handle, _: &Done) -> Outcome<()> {
     Box::pin(std::future::ready(Ok(())))
 }
 

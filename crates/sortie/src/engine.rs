@@ -93,20 +93,19 @@ impl Engine {
     }
 }
 
-fn declared(_: Handle, done: Done) -> Outcome<usize> {
+fn declared(_: Handle, done: &Done) -> Outcome<usize> {
     let written = match done {
-        Done::Declared(written) => written,
-        // A repeat gets no count: it wrote nothing.
+        Done::Declared(written) => *written,
+        // A repeat wrote nothing.
         _ => 0,
     };
     Box::pin(std::future::ready(Ok(written)))
 }
 
-fn created(handle: Handle, done: Done) -> Outcome<CampaignHandle> {
-    Box::pin(async move {
-        match done {
-            Done::Created(id) => Ok(CampaignHandle::find(handle, id).await?),
-            other => Err(CommandError::Unknown(format!("the answer was {other:?}"))),
-        }
-    })
+fn created(handle: Handle, done: &Done) -> Outcome<CampaignHandle> {
+    let created = match done {
+        Done::Created(id) => Ok(*id),
+        other => Err(CommandError::Unknown(format!("the answer was {other:?}"))),
+    };
+    Box::pin(async move { Ok(CampaignHandle::find(handle, created?).await?) })
 }

@@ -183,6 +183,7 @@ pub use watch::Watch;
 
 #[doc(no_inline)]
 pub use async_trait::async_trait;
+pub use sortie_core::campaign::CommandKind;
 pub use sortie_core::{
     Actor, AttributeValue, BaseImageId, CampaignEvent, CampaignId, Catalog, CatalogEvent,
     ChannelId, ClaimChange, ClaimRow, CollectionId, CommandId, Counts, Device, DeviceError,

@@ -1,6 +1,15 @@
 //! Running a loop to its end, and ending it in order.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    io,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use sortie_ports::Clock;
@@ -9,6 +18,7 @@ use tokio::sync::oneshot;
 use super::{
     guard::{panic_text, until},
     link::Order,
+    start::Ports,
     stopped::{Fatal, Stopped},
     turn::{Ending, Loop},
 };
@@ -78,17 +88,8 @@ impl Loop {
 
     /// Closes the link, then lets go of the ports.
     async fn close(self, clock: &dyn Clock, deadline: Duration) -> Result<(), Fatal> {
-        let Self {
-            ports,
-            jobs,
-            orders,
-            mut runs_ended,
-            messages,
-            asked,
-            ..
-        } = self;
         // All who wait are told at once that there will be no answer; they learn why at the end.
-        drop((jobs, asked, messages));
+        let (ports, orders, mut runs_ended) = self.leave();
         // If its task is gone, it is closed.
         let _ = orders.send(Order::Close);
         let link = until(clock, deadline, async {
@@ -96,20 +97,41 @@ impl Loop {
         });
         let link = link.await.ok_or(Fatal::ShutdownTimedOut("the link"));
         drop(orders);
-        // The last handle of a store may wait for its thread, which must not hold up the runtime's.
-        let (dropped, is_dropped) = oneshot::channel::<()>();
-        let letting_go = std::thread::Builder::new()
-            .name("sortie-close".into())
-            .spawn(move || {
-                drop(ports);
-                drop(dropped);
-            });
-        if letting_go.is_ok() {
-            let gone = until(clock, deadline, is_dropped).await;
-            link.and(gone.map(drop).ok_or(Fatal::ShutdownTimedOut("the ports")))
-        } else {
-            // There is no thread to be had; what was to be moved there has been dropped here.
-            link
-        }
+        let limit = deadline.saturating_sub(clock.monotonic());
+        link.and(let_go(ports, limit).await)
     }
+}
+
+/// Drops the ports, on a thread of ours: the last handle of a store may wait for the store's own
+/// thread, which must not hold up the runtime's.
+///
+/// What is waited for is a thread, so the limit is real time: a clock that jumps whenever nothing
+/// else happens on its runtime, as tokio's does when paused, would end the wait at once.
+async fn let_go(ports: Ports, limit: Duration) -> Result<(), Fatal> {
+    let (told, is_gone) = oneshot::channel();
+    let waiting = move || {
+        let (dropped, is_dropped) = mpsc::channel::<()>();
+        let dropping = move || {
+            drop(ports);
+            drop(dropped);
+        };
+        if named("sortie-close", dropping).is_ok() {
+            let timed_out = is_dropped.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+            // Who asked may have gone, with the runtime.
+            let _ = told.send(timed_out);
+        }
+    };
+    // Without a thread to be had, what was to be moved there has been dropped here.
+    let _ = named("sortie-close-limit", waiting);
+    match is_gone.await {
+        Ok(true) => Err(Fatal::ShutdownTimedOut("the ports")),
+        Ok(false) | Err(_) => Ok(()),
+    }
+}
+
+fn named(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new()
+        .name(name.into())
+        .spawn(work)
+        .map(drop)
 }

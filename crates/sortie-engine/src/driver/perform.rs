@@ -45,8 +45,12 @@ impl Loop {
             NodeOutput::Progress(campaign) => {
                 self.progressed.insert(campaign);
             }
-            // Nobody follows the log through the loop.
-            NodeOutput::Committed { .. } => {}
+            // Also a commit after which there is no progress any more, the campaign being deleted.
+            NodeOutput::Committed { stream, .. } => {
+                if let StreamId::Campaign(campaign) = stream {
+                    self.progressed.insert(campaign);
+                }
+            }
         }
     }
 

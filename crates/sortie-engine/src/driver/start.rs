@@ -148,7 +148,13 @@ impl Driver {
         let (transport, clock) = (ports.transport.clone(), ports.clock.clone());
         let link = Box::pin(link::run(ended, transport, clock.clone(), ordered));
         let inbox = inbox(log_id);
-        let shutdown_on = settings.shutdown_on;
+        let shutdown_on = settings.shutdown_on.map(|end| -> Boxed<()> {
+            Box::pin(async {
+                if let Err(panic) = unpanicked(end).await {
+                    tracing::error!("what was to end the engine panicked: {panic}");
+                }
+            })
+        });
         let main = Loop::new(
             node,
             ports,

@@ -456,6 +456,11 @@ impl Loop {
         }
     }
 
+    /// Drops all but the ports and the two ends of the link's task.
+    pub(super) fn leave(self) -> (Ports, UnboundedSender<Order>, UnboundedReceiver<String>) {
+        (self.ports, self.orders, self.runs_ended)
+    }
+
     /// How many campaigns are not at rest, for the warning when the last handle is dropped.
     pub(super) fn running(&self) -> usize {
         let progress = self
