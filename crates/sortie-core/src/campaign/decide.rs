@@ -210,7 +210,7 @@ impl Campaign {
             }
             Input::Raise(index, claim) => {
                 let current = self.state.target(index).map_or(u64::MAX, |t| t.claim);
-                if current != 0 && current < claim {
+                if self.has_claim(index, fleet) && current < claim {
                     self.emit(
                         CampaignEvent::ClaimRaised {
                             target: index,
@@ -268,6 +268,14 @@ impl Campaign {
             && !self.timers.is_backing_off(index)
             && fleet.is_online(slot)
             && !fleet.device(slot).is_held()
+    }
+
+    /// Whether the device's claim is that of the target's last operation; another campaign may have
+    /// taken it since, or be taking it now.
+    fn has_claim(&self, index: TargetIndex, fleet: &Fleet) -> bool {
+        let slot = self.slots.get(index.index());
+        let claim = slot.and_then(|slot| fleet.device(*slot).claim());
+        claim.map(|claim| claim.operation) == self.state.operation(index) && claim.is_some()
     }
 
     fn device_changed(&mut self, index: TargetIndex, fleet: &Fleet) {

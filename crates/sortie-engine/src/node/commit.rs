@@ -37,12 +37,16 @@ impl Node {
             replies,
             registers,
             claims,
+            taken,
             owns,
             ..
         } = batch;
+        for device in taken {
+            self.claims.taken(device);
+        }
         for (device, change) in claims {
             let held = change.row.phase == ClaimPhase::Held;
-            self.fleet.set_claim(device, Some(change.row));
+            self.claims.commit(&mut self.fleet, device, change.row);
             if !held {
                 self.device_changed(device);
             }
@@ -62,9 +66,8 @@ impl Node {
         }
         if owns {
             self.owe_of_stream(stream);
-            self.there(stream);
         }
-        self.settled(stream);
+        self.there(stream);
         if stream == StreamId::Catalog {
             // Campaigns may have waited for the catalog to start.
             let campaigns: Vec<StreamId> = self.streams.keys().copied().collect();
@@ -78,15 +81,16 @@ impl Node {
     /// The one failure path: drop what was decided, fold the log again, own the stream again, and
     /// hand in the inputs again.
     fn failed(&mut self, stream: StreamId, batch: Batch, error: AppendError) {
-        for (device, before) in batch.taken {
-            self.fleet.set_claim(device, before);
+        for device in batch.taken {
+            self.claims.give_back(&mut self.fleet, device);
             self.device_changed(device);
+            self.compare_levels(device);
         }
         if let AppendError::Claimed(rows) = &error {
             for row in rows {
                 let device = self.slot(&row.device.clone());
                 let present = (row.number > 0).then(|| row.clone());
-                self.fleet.set_claim(device, present);
+                self.claims.learn(&mut self.fleet, device, present);
                 self.device_changed(device);
             }
         }

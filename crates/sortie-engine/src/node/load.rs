@@ -132,13 +132,13 @@ impl Node {
     fn take_claims_from(&mut self, stream: StreamId, state: &State, slots: &[DeviceSlot]) {
         for (index, slot) in (0..).map(TargetIndex).zip(slots) {
             if let Some(row) = claim_of(stream, state, index) {
-                let present = self.fleet.device(*slot).claim();
+                let present = self.claims.committed(&self.fleet, *slot);
                 let newer = present.is_none_or(|present| {
                     row.number > present.number
                         || row.number == present.number && row.operation == present.operation
                 });
                 if newer && present != Some(&row) {
-                    self.fleet.set_claim(*slot, Some(row));
+                    self.claims.learn(&mut self.fleet, *slot, Some(row));
                     self.device_changed(*slot);
                 }
             }
@@ -214,8 +214,9 @@ impl Node {
         self.streams.insert(stream, slot);
     }
 
-    /// A stream of the first recovery is there, or never will be.
+    /// A stream is there, or never will be: what waited for it can be looked at again.
     pub(super) fn there(&mut self, stream: StreamId) {
+        self.settled(stream);
         self.recovering.remove(&stream);
         if self.recovering.is_empty() {
             self.recovered = true;

@@ -19,6 +19,7 @@
 //! - **An effect is a level.** A request register is computed from committed state when it leaves, so
 //!   that recovery, reconnect, retry and first send are one call.
 
+mod claims;
 mod clock;
 mod command;
 mod commit;
@@ -37,6 +38,7 @@ use sortie_ports::{BoxError, Registers};
 use sortie_protocol::{Presence, Progress as DeviceProgress, Report, Route};
 use uuid::Uuid;
 
+use claims::Claims;
 use clock::ListeningClock;
 use registers::Writes;
 use stream::{Body, Slot, Work};
@@ -53,6 +55,7 @@ pub struct Node {
     now: Clocks,
     clock: ListeningClock,
     fleet: Fleet,
+    claims: Claims,
     /// Which started campaigns have a device as a target, by slot, in the order of their start (O2).
     interested: Vec<Vec<Interest>>,
     streams: BTreeMap<StreamId, Slot>,
@@ -85,6 +88,7 @@ impl Node {
             now,
             clock: ListeningClock::new(config.settle),
             fleet: Fleet::default(),
+            claims: Claims::default(),
             interested: vec![],
             streams: BTreeMap::new(),
             dirty: BTreeSet::new(),

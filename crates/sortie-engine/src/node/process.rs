@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sortie_core::{
-    Campaign, CatalogEvent, CatalogState, ClaimChange, ClaimPhase, ClaimRow, DeviceSlot, Event,
-    Fleet, Now, OperationId, Output, StreamId, TargetIndex,
+    Campaign, CatalogEvent, CatalogState, DeviceSlot, Event, Fleet, Now, Output, StreamId,
+    TargetIndex,
     campaign::{CampaignEvent, Input},
 };
 use sortie_ports::Append;
@@ -112,7 +112,8 @@ impl Node {
                 claim_of(stream, state, index),
                 campaign.slots().get(index.index()),
             ) {
-                claim_change(&mut self.fleet, *device, row, &mut batch);
+                self.claims
+                    .change(&mut self.fleet, *device, row, &mut batch);
             }
         }
         let registers = out.registers.iter();
@@ -290,7 +291,12 @@ impl Node {
                     _ => {}
                 },
                 Work::Raise(device, number) => {
-                    events.extend(raise_free(&mut self.fleet, *device, *number, &mut batch));
+                    events.extend(self.claims.raise_free(
+                        &self.fleet,
+                        *device,
+                        *number,
+                        &mut batch,
+                    ));
                     batch.registers.push(*device);
                 }
                 _ => {}
@@ -339,65 +345,6 @@ impl Node {
             }));
         }
     }
-}
-
-/// Notes how a device's claim changes with the batch. A claim that is taken is taken at once, so that
-/// no other stream takes it before the commit; one that is left is left at the commit.
-fn claim_change(fleet: &mut Fleet, device: DeviceSlot, row: ClaimRow, batch: &mut Batch) {
-    let present = fleet.device(device).claim().cloned();
-    let changes = match &present {
-        None => true,
-        Some(present) => {
-            row.number > present.number || present.operation == row.operation && *present != row
-        }
-    };
-    if !changes {
-        return;
-    }
-    let expected = present
-        .as_ref()
-        .map(|present| (present.holder, present.number));
-    if row.phase == ClaimPhase::Held
-        && present
-            .as_ref()
-            .is_none_or(|present| present.operation != row.operation)
-    {
-        batch.taken.push((device, present));
-        fleet.set_claim(device, Some(row.clone()));
-    }
-    batch.claims.push((device, ClaimChange { row, expected }));
-}
-
-/// W5: a device without a claim is given a free one of this number, so that it can be answered.
-fn raise_free(
-    fleet: &mut Fleet,
-    device: DeviceSlot,
-    number: u64,
-    batch: &mut Batch,
-) -> Option<CatalogEvent> {
-    let present = fleet.device(device).claim().cloned();
-    let holder = StreamId::Catalog;
-    if present
-        .as_ref()
-        .is_some_and(|row| row.holder != holder || row.number >= number)
-    {
-        return None;
-    }
-    let id = fleet.device(device).id().clone();
-    let expected = present.as_ref().map(|row| (row.holder, row.number));
-    let operation = OperationId(uuid::Uuid::nil());
-    let row = ClaimRow {
-        device: id.clone(),
-        number,
-        holder,
-        operation,
-        phase: ClaimPhase::Free,
-    };
-    batch.claims.push((device, ClaimChange { row, expected }));
-    Some(CatalogEvent::DeviceClaimRaised {
-        device: id,
-        claim: number,
-    })
 }
 
 /// Decides a command; the flag says whether it is to be recorded, having changed something.

@@ -175,15 +175,19 @@ impl Node {
 
     /// The register is to be written, with what it must hold when it leaves.
     pub(super) fn owe(&mut self, device: DeviceSlot) {
-        if !self.writes.linked {
-            // All that is in force is owed again at the link's return (W4).
+        if !self.writes.linked || !self.is_reachable(device) {
+            // What is in force is owed again at the link's or the device's return (W4).
             return;
         }
         let wanted = self.wanted(device);
         let mark = &mut self.writes.marks[device.index()];
         mark.owed = true;
         match wanted {
-            Wanted::Write(Body::Update(..)) => self.writes.queue(device, false),
+            Wanted::Write(Body::Update(..)) => {
+                // A Cancel that had to be acknowledged first has been replaced (O3).
+                self.writes.gate.remove(&device);
+                self.writes.queue(device, false);
+            }
             Wanted::Write(_) => self.writes.queue(device, true),
             Wanted::Unsettled(stream) => {
                 self.writes
@@ -196,15 +200,18 @@ impl Node {
         }
     }
 
+    /// Whether a write can reach the device at all: a volatile register is gone with its connection.
+    fn is_reachable(&self, device: DeviceSlot) -> bool {
+        self.config.registers == Registers::Retained || self.fleet.is_online(device)
+    }
+
     /// W4: after recovery or a reconnect; a Cancel must be acknowledged before any Update leaves.
     pub(super) fn owe_in_force(&mut self, device: DeviceSlot) {
         let claim = self.fleet.device(device).claim();
         if claim.is_none_or(|claim| claim.phase == ClaimPhase::Free) {
             return;
         }
-        let reachable =
-            self.config.registers == Registers::Retained || self.fleet.is_online(device);
-        if !reachable {
+        if !self.is_reachable(device) {
             return;
         }
         if matches!(self.wanted(device), Wanted::Write(Body::Cancel { .. })) && self.writes.linked {
@@ -245,7 +252,7 @@ impl Node {
 
     /// W5: compares what the device was last heard to know with its register.
     pub(super) fn compare_levels(&mut self, device: DeviceSlot) {
-        if !self.writes.linked {
+        if !self.writes.linked || !self.is_reachable(device) {
             return;
         }
         let mark = &self.writes.marks[device.index()];
@@ -328,6 +335,7 @@ impl Node {
                 Wanted::Write(Body::Update(..)) if !open => {
                     // It was a Cancel when it was queued, or is retried: it waits its turn.
                     mark.queued = true;
+                    self.writes.gate.remove(&device);
                     self.writes.updates.push_back(device);
                 }
                 Wanted::Write(body) => {
@@ -355,8 +363,7 @@ impl Node {
             return;
         };
         let now = self.now.monotonic;
-        let volatile = self.config.registers == Registers::Volatile;
-        let away = volatile && !self.fleet.is_online(slot);
+        let away = !self.is_reachable(slot);
         let mark = &mut self.writes.marks[slot.index()];
         if mark.in_flight.take().is_none() {
             return;

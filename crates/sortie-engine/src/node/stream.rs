@@ -7,8 +7,8 @@ use std::{
 };
 
 use sortie_core::{
-    Campaign, CatalogEvent, CatalogState, ClaimChange, ClaimRow, DeviceId, DeviceSlot, Event,
-    OperationId, State, StreamId, TargetIndex, Timestamp, campaign::ImageCopy,
+    Campaign, CatalogEvent, CatalogState, ClaimChange, DeviceId, DeviceSlot, Event, OperationId,
+    State, StreamId, TargetIndex, Timestamp, campaign::ImageCopy,
 };
 use sortie_ports::{RecordedCommand, Version};
 use sortie_protocol::{Progress as DeviceProgress, Report};
@@ -183,8 +183,8 @@ pub(super) struct Batch {
     pub(super) replies: Vec<(u64, Result<Done, Refusal>)>,
     pub(super) registers: Vec<DeviceSlot>,
     pub(super) claims: Vec<(DeviceSlot, ClaimChange)>,
-    /// Claims taken ahead of the commit, as they were before.
-    pub(super) taken: Vec<(DeviceSlot, Option<ClaimRow>)>,
+    /// Claims taken ahead of the commit.
+    pub(super) taken: Vec<DeviceSlot>,
     /// It takes the stream over.
     pub(super) owns: bool,
 }

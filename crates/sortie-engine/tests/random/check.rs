@@ -1,0 +1,306 @@
+//! The invariants, checked on the log in the order in which it was committed, and on what left.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use semver::Version;
+use sortie_core::{
+    CampaignEvent, CampaignId, ClaimPhase, ClaimRow, Counts, DeviceId, Event, OperationId, State,
+    StreamId, TargetIndex, TargetReason, TargetStatus,
+    campaign::{End, Status},
+};
+use sortie_ports::{Commit, MemoryStore};
+use sortie_protocol::{Request, Status as DeviceStatus, Uuid};
+
+use crate::device::Device;
+
+#[derive(Default)]
+pub(crate) struct Checker {
+    campaigns: BTreeMap<CampaignId, Seen>,
+    /// The operation in force on each device, over all campaigns (11).
+    held: BTreeMap<DeviceId, OperationId>,
+    /// Every operation ever started, by UUID.
+    started: BTreeMap<Uuid, (CampaignId, TargetIndex)>,
+    read: BTreeMap<StreamId, u64>,
+    pub(crate) events: u64,
+    honest: bool,
+}
+
+struct Seen {
+    state: State,
+    terminal: BTreeSet<TargetIndex>,
+    /// Nothing may start (4).
+    stopped: bool,
+}
+
+impl Checker {
+    /// `honest`: devices do what they are asked and stay connected, so that no outage may fail one.
+    pub(crate) fn new(honest: bool) -> Self {
+        Self {
+            honest,
+            ..Self::default()
+        }
+    }
+
+    /// Folds what was committed since the last look. It looks after every single append, so that the
+    /// order over streams is that of the commits.
+    pub(crate) fn look(&mut self, store: &MemoryStore, devices: &[Device]) {
+        for stream in store.streams_now() {
+            let read = self.read.get(&stream).copied().unwrap_or(0);
+            for commit in store.read_now(stream, read, usize::MAX).commits {
+                self.read
+                    .insert(stream, commit.first + commit.events.len() as u64 - 1);
+                self.commit(stream, &commit, devices);
+            }
+        }
+    }
+
+    fn commit(&mut self, stream: StreamId, commit: &Commit, devices: &[Device]) {
+        let StreamId::Campaign(id) = stream else {
+            return;
+        };
+        for event in &commit.events {
+            self.events += 1;
+            if let Event::Campaign(event) = event {
+                self.event(id, commit, event, devices);
+            }
+        }
+        let seen = self.campaigns.get_mut(&id).unwrap();
+        for command in &commit.commands {
+            seen.state.note_command(command.id);
+        }
+    }
+
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one match over all events reads as the list of rules"
+    )]
+    fn event(
+        &mut self,
+        id: CampaignId,
+        commit: &Commit,
+        event: &CampaignEvent,
+        devices: &[Device],
+    ) {
+        let seen = self.campaigns.entry(id).or_insert_with(|| Seen {
+            state: State::new(id),
+            terminal: BTreeSet::new(),
+            stopped: true,
+        });
+        let before = event.target().and_then(|t| seen.state.target(t)).cloned();
+        let operation_before = event.target().and_then(|t| seen.state.operation(t));
+        seen.state.apply(commit.at, event);
+        let state = &seen.state;
+        if let Some(index) = event.target() {
+            assert!(before.is_some(), "2: {event:?} is outside the snapshot");
+            let was = before.as_ref().unwrap().status;
+            let is = state.target(index).unwrap().status;
+            if was != is && is.is_terminal() {
+                assert!(
+                    seen.terminal.insert(index),
+                    "3: a second outcome: {event:?}"
+                );
+            }
+            assert!(
+                !was.is_terminal() || was == is,
+                "3: an outcome changed: {event:?}"
+            );
+        }
+        match event {
+            CampaignEvent::OperationStarted {
+                target,
+                decided_on,
+                claim,
+                ..
+            } => {
+                let limit = state.spec().unwrap().mechanism.max_in_progress_operations;
+                assert!(
+                    state.counts().in_progress <= limit,
+                    "1: {:?}",
+                    state.counts()
+                );
+                assert!(!seen.stopped, "4: {event:?} after a stop");
+                check_eligible(state, decided_on.as_deref());
+                let device = state.device(*target).unwrap().clone();
+                let operation = state.operation(*target).unwrap();
+                let other = self.held.insert(device.clone(), operation);
+                assert!(
+                    other.is_none(),
+                    "11: {device} is held by {other:?}, and {operation} starts"
+                );
+                let again = self.started.insert(operation.0, (id, *target));
+                assert!(
+                    again.is_none(),
+                    "W1: {operation} started twice (claim {claim})"
+                );
+            }
+            CampaignEvent::TargetSucceeded {
+                target,
+                reason: TargetReason::Updated,
+            } => {
+                let uuid = operation_before.unwrap().0;
+                let said = truth(devices, state.device(*target).unwrap(), uuid);
+                assert_eq!(
+                    said,
+                    Some(DeviceStatus::Success),
+                    "7: {event:?} is not the device's word"
+                );
+                self.held.remove(state.device(*target).unwrap());
+            }
+            CampaignEvent::TargetFailed {
+                target,
+                end,
+                reason,
+                ..
+            } => {
+                if *end == End::Answered {
+                    let uuid = operation_before.unwrap().0;
+                    let said = truth(devices, state.device(*target).unwrap(), uuid);
+                    assert_eq!(said, Some(DeviceStatus::Failure), "7: {event:?}");
+                }
+                if self.honest {
+                    let outage = matches!(
+                        reason,
+                        TargetReason::RequestTimeout
+                            | TargetReason::Stalled
+                            | TargetReason::SendRefused
+                    );
+                    assert!(!outage, "10: an outage failed a target: {event:?}");
+                }
+                if *end != End::NotSent {
+                    self.held.remove(state.device(*target).unwrap());
+                }
+            }
+            CampaignEvent::TargetDeferred { target, .. } => {
+                let uuid = operation_before.unwrap().0;
+                let said = truth(devices, state.device(*target).unwrap(), uuid);
+                assert_eq!(said, Some(DeviceStatus::Failure), "7: {event:?}");
+                self.held.remove(state.device(*target).unwrap());
+            }
+            CampaignEvent::LateReport { target, word } => {
+                let uuid = operation_before.unwrap().0;
+                let said = truth(devices, state.device(*target).unwrap(), uuid);
+                assert_eq!(said, Some(word.status), "7: {event:?}");
+            }
+            CampaignEvent::ContradictoryReport { .. } => {
+                panic!("7: devices tell one result for a UUID: {event:?}");
+            }
+            CampaignEvent::CampaignStarted { .. } | CampaignEvent::CampaignResumed => {
+                seen.stopped = false;
+            }
+            CampaignEvent::CampaignPausing
+            | CampaignEvent::CampaignCancelled
+            | CampaignEvent::CampaignFailed => seen.stopped = true,
+            CampaignEvent::CampaignPaused | CampaignEvent::CampaignSucceeded => {
+                seen.stopped = true;
+                assert_eq!(state.counts().in_progress, 0, "5: {event:?}");
+            }
+            _ => {}
+        }
+        check_counts(state);
+        check_threshold(state);
+    }
+
+    /// 8: what leaves has its cause in the log; and the register's owner is the claim's (W3).
+    pub(crate) fn leaves(&self, device: &DeviceId, request: &Request, claims: &[ClaimRow]) {
+        let claim = claims.iter().find(|row| row.device == *device);
+        let Some(claim) = claim else {
+            panic!("8: {request:?} for {device}, which has no claim")
+        };
+        let number = request.generation().claim_number();
+        assert!(
+            number <= claim.number,
+            "8: {request:?} is ahead of {claim:?}"
+        );
+        if let Some(uuid) = request.operation() {
+            let (campaign, target) = self.started.get(&uuid).expect("8: not started in the log");
+            let state = &self.campaigns[campaign].state;
+            let t = state.target(*target).unwrap();
+            let current = state.operation(*target).unwrap().0 == uuid;
+            if let Request::Update(..) = request {
+                let in_force = t.status == TargetStatus::InProgress && current;
+                assert!(in_force, "8: {request:?} and the target is {t:?}");
+                assert!(
+                    !state.is_cancelling(t),
+                    "X2: an Update is written after the cancel"
+                );
+            } else {
+                let over = !current || state.is_cancelling(t) || t.end == Some(End::Abandoned);
+                assert!(over, "8: {request:?} and the target is {t:?}");
+            }
+        }
+    }
+
+    /// 6: the live state is the fold of the log.
+    pub(crate) fn same_as(&self, live: &State) {
+        let folded = &self.campaigns[&live.id()].state;
+        assert!(folded == live, "6: live {live:#?}\nfolded {folded:#?}");
+    }
+
+    /// The claims beside the log are what the logs say.
+    pub(crate) fn claims(&self, claims: &[ClaimRow]) {
+        let held: BTreeMap<_, _> = claims
+            .iter()
+            .filter(|row| row.phase == ClaimPhase::Held)
+            .map(|row| (row.device.clone(), row.operation))
+            .collect();
+        assert_eq!(held, self.held, "11: held claims beside the log and in it");
+    }
+
+    pub(crate) fn states(&self) -> impl Iterator<Item = &State> {
+        self.campaigns.values().map(|seen| &seen.state)
+    }
+}
+
+fn truth(devices: &[Device], id: &DeviceId, uuid: Uuid) -> Option<DeviceStatus> {
+    let device = devices.iter().find(|device| device.id == *id)?;
+    device.told.get(&uuid).map(|report| report.status)
+}
+
+/// Rules E, written again, naively.
+fn check_eligible(state: &State, decided_on: Option<&str>) {
+    let image = state.image().unwrap();
+    let running = Version::parse(decided_on.expect("E1: pushed without a version")).expect("E1");
+    let forced = state.spec().unwrap().mechanism.force_downgrade;
+    let key = |v: &Version| (v.major, v.minor, v.patch);
+    assert!(running != image.version, "E2: pushed what runs already");
+    assert!(
+        forced || key(&image.version) > key(&running),
+        "2: an unforced downgrade from {running}"
+    );
+}
+
+fn check_counts(state: &State) {
+    let mut counts = Counts::default();
+    for target in state.targets() {
+        counts.targets += 1;
+        match target.status {
+            TargetStatus::Idle => counts.idle += 1,
+            TargetStatus::InProgress => counts.in_progress += 1,
+            TargetStatus::Successful => counts.successful += 1,
+            TargetStatus::Failed => counts.failed += 1,
+        }
+        let failed = target.status == TargetStatus::Failed;
+        counts.failed_counted += u32::from(failed && target.reason.unwrap().counts());
+        counts.abandoned += u32::from(failed && target.end == Some(End::Abandoned) && !target.late);
+    }
+    assert_eq!(state.counts(), counts, "the counters are not the targets'");
+}
+
+fn check_threshold(state: &State) {
+    let running = matches!(
+        state.status(),
+        Status::InProgress | Status::Pausing | Status::Paused
+    );
+    let counts = state.counts();
+    if running && counts.targets > 0 {
+        let limit = f64::from(state.spec().unwrap().mechanism.max_failure_hundredths) / 100.0;
+        let failed = f64::from(counts.failed_counted) * 100.0 / f64::from(counts.targets);
+        // The failure that crosses it is followed by the end of the campaign, event by event.
+        let before =
+            f64::from(counts.failed_counted.saturating_sub(1)) * 100.0 / f64::from(counts.targets);
+        assert!(
+            failed <= limit || before <= limit,
+            "F1: {failed} % failed, {limit} % allowed"
+        );
+    }
+}
