@@ -1,6 +1,9 @@
 //! What waits for an answer, how long, and how many may.
 
-use sortie::{CampaignHandle, CommandError, CommandId, Engine, MemoryInventory, QueryError, Store};
+use sortie::{
+    CampaignHandle, CampaignId, CommandError, CommandId, Engine, MemoryInventory, QueryError,
+    Start, Store,
+};
 
 use crate::{
     catalog, devices,
@@ -133,4 +136,36 @@ async fn with_the_log_away_commands_are_unavailable_at_once_and_it_goes_on_when_
     while within(progress.next()).await.unwrap().halted.is_some() {}
     within(campaign.resume().into_future()).await.unwrap();
     assert!(engine.health().await.store.up);
+}
+
+#[tokio::test]
+async fn what_is_decided_during_an_append_goes_together_in_the_next() {
+    let log = Gated::open();
+    let (engine, _campaign) = campaign_on(&log).await;
+    log.shut();
+    let before = log.appends();
+    let creating = |n: usize| {
+        let id = CampaignId::from_name(&format!("campaign {n}"));
+        let new = pilot().id(id).start(Start::ByHand);
+        tokio::spawn(engine.create_campaign(new).into_future())
+    };
+    let first = creating(0);
+    within(log.appends_after(before)).await;
+    let others: Vec<_> = (1..=50).map(creating).collect();
+    within(async { while engine.health().await.commands_waiting < 51 {} }).await;
+    assert_eq!(
+        log.appends(),
+        before + 1,
+        "the others wait for the one under way"
+    );
+    log.reopen();
+    for created in others.into_iter().chain([first]) {
+        within(created).await.unwrap().unwrap();
+    }
+    let calls = &log.batches()[before + 1..];
+    assert!(calls.iter().any(|appends| *appends >= 50), "{calls:?}");
+    assert!(
+        calls.len() < 10,
+        "a call for each of them would be 50 and more: {calls:?}"
+    );
 }

@@ -1,8 +1,8 @@
 //! Whole campaigns through an application's own connection.
 
 use sortie::{
-    CampaignOutcome, CampaignStatus, Engine, MemoryInventory, MemoryStore, Progress, Store,
-    TargetReason, TargetStatus, Uuid,
+    CampaignId, CampaignOutcome, CampaignStatus, Engine, MemoryInventory, MemoryStore, Progress,
+    Store, TargetReason, TargetStatus, Uuid,
 };
 
 use crate::{
@@ -36,7 +36,7 @@ fn updating_hub() -> Hub {
 async fn a_campaign_updates_every_device_and_ends_with_success() {
     let hub = updating_hub();
     hub.add(&devices(2), "1.4.0", Play::Updates);
-    hub.trouble("gw-0007", Trouble::NotNowOnce);
+    hub.trouble("gw-0007", Trouble::NotNow);
     let engine = engine_in_memory(&hub).await;
     let end = run_pilot(&engine).await;
     assert_eq!(end.status, CampaignStatus::Finished);
@@ -129,7 +129,7 @@ async fn pages_of_targets_hold_each_target_once() {
 
 #[cfg(feature = "sqlite")]
 mod on_sqlite {
-    use sortie::{CampaignId, Sqlite};
+    use sortie::Sqlite;
 
     use super::*;
 
@@ -166,60 +166,64 @@ mod on_sqlite {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_campaign_that_was_interrupted_goes_on_after_a_restart_and_no_device_begins_twice() {
+    async fn a_campaign_that_was_interrupted_goes_on_after_a_restart_on_the_same_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sortie.db");
-        let hub = Hub::new();
-        hub.add(&devices(20), "1.3.0", Play::Holds);
-
         let store = open(&path).await;
         store.devices().put(devices(20)).await.unwrap();
-        let engine = Engine::builder().store(store).transport(hub.clone());
-        let engine = engine.start().await.unwrap();
-        engine.declare(catalog()).await.unwrap();
-        let campaign = engine.create_campaign(pilot()).await.unwrap();
-        let mut progress = campaign.watch();
-        loop {
-            let now = within(progress.next()).await.unwrap();
-            if now.counts.in_progress == 5 {
-                break;
-            }
-        }
-        engine.shutdown().await.unwrap();
-        assert_eq!(
-            within(progress.next()).await,
-            None,
-            "a watch ends with its engine"
-        );
-        assert_eq!(progress.latest().outcome, None);
-
-        // The same program again.
-        let hub_again = Hub::new();
-        hub_again.add(&devices(20), "1.3.0", Play::Updates);
-        hub_again.adopt(&hub);
-        let engine = Engine::builder()
-            .store(open(&path).await)
-            .transport(hub_again.clone());
-        let engine = engine.start().await.unwrap();
-        assert_eq!(
-            engine.declare(catalog()).await.unwrap(),
-            0,
-            "it says so already"
-        );
-        let campaign = engine.create_campaign(pilot()).await.unwrap();
-        assert_eq!(campaign.id(), CampaignId::from_name("pilot-1.4.0"));
-        let end = within(campaign.finished()).await.unwrap();
-        assert_eq!(
-            (end.outcome, end.counts.successful),
-            (Some(CampaignOutcome::Success), 20)
-        );
-        assert_eq!(
-            hub_again.operations_seen(),
-            20,
-            "five of them began before the restart"
-        );
-        let all = engine.campaigns().await.unwrap();
-        assert_eq!(all.len(), 1);
-        engine.shutdown().await.unwrap();
+        drop(store);
+        goes_on_after_a_restart(async || open(&path).await.into()).await;
     }
+}
+
+#[tokio::test]
+async fn a_campaign_that_was_interrupted_goes_on_after_a_restart_and_no_device_begins_twice() {
+    let inventory = MemoryInventory::new();
+    inventory.put(devices(20));
+    let store = Store::new(MemoryStore::new(Uuid::new_v4())).with_devices(inventory);
+    goes_on_after_a_restart(async || store.clone()).await;
+}
+
+/// The same program twice, on the same log and the same devices.
+async fn goes_on_after_a_restart(open: impl AsyncFn() -> Store) {
+    let hub = Hub::new();
+    hub.add(&devices(20), "1.3.0", Play::Holds);
+    let engine = Engine::builder().store(open().await).transport(hub.clone());
+    let engine = engine.start().await.unwrap();
+    engine.declare(catalog()).await.unwrap();
+    let campaign = engine.create_campaign(pilot()).await.unwrap();
+    let mut progress = campaign.watch();
+    while within(progress.next()).await.unwrap().counts.in_progress < 5 {}
+    engine.shutdown().await.unwrap();
+    assert_eq!(
+        within(progress.next()).await,
+        None,
+        "a watch ends with its engine"
+    );
+    assert_eq!(progress.latest().outcome, None);
+
+    let hub_again = Hub::new();
+    hub_again.add(&devices(20), "1.3.0", Play::Updates);
+    hub_again.adopt(&hub);
+    let engine = Engine::builder()
+        .store(open().await)
+        .transport(hub_again.clone());
+    let engine = engine.start().await.unwrap();
+    assert_eq!(
+        engine.declare(catalog()).await.unwrap(),
+        0,
+        "it says so already"
+    );
+    let campaign = engine.create_campaign(pilot()).await.unwrap();
+    assert_eq!(campaign.id(), CampaignId::from_name("pilot-1.4.0"));
+    let end = within(campaign.finished()).await.unwrap();
+    assert_eq!(end.outcome, Some(CampaignOutcome::Success));
+    assert_eq!(end.counts.successful, 20);
+    assert_eq!(
+        hub_again.operations_seen(),
+        20,
+        "five of them began before the restart"
+    );
+    assert_eq!(engine.campaigns().await.unwrap().len(), 1);
+    engine.shutdown().await.unwrap();
 }

@@ -23,11 +23,12 @@ pub(crate) enum Play {
     Forbidden,
 }
 
-/// Where writes panic or fail the first time.
+/// What becomes of the next write, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    PanicOnce,
-    NotNowOnce,
+    Panics,
+    NotNow,
+    Hangs,
 }
 
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ struct Shared {
     frames: mpsc::UnboundedSender<Frame>,
     heard: AsyncMutex<mpsc::UnboundedReceiver<Frame>>,
     closed: watch::Sender<bool>,
+    /// How often the link was cut.
+    cuts: watch::Sender<usize>,
     /// How often `run` was called.
     runs: watch::Sender<usize>,
     /// How many runs panic, from the first on.
@@ -79,6 +82,7 @@ impl Hub {
                 frames,
                 heard: AsyncMutex::new(heard),
                 closed: watch::Sender::new(false),
+                cuts: watch::Sender::new(0),
                 runs: watch::Sender::new(0),
                 panics,
             }),
@@ -99,6 +103,11 @@ impl Hub {
             };
             self.devices().insert(device.id().clone(), scripted);
         }
+    }
+
+    /// The link is lost; it can be run again.
+    pub(crate) fn cut(&self) {
+        self.shared.cuts.send_modify(|cuts| *cuts += 1);
     }
 
     pub(crate) fn trouble(&self, device: &str, trouble: Trouble) {
@@ -163,6 +172,7 @@ impl Transport for Hub {
         });
         assert!(run > self.shared.panics, "the hub is not ready");
         let mut closed = self.shared.closed.subscribe();
+        let mut cuts = self.shared.cuts.subscribe();
         inbox.link_up();
         for (id, scripted) in self.devices().iter_mut() {
             inbox.presence(id, scripted.birth());
@@ -172,6 +182,7 @@ impl Transport for Hub {
             let frame = tokio::select! {
                 frame = heard.recv() => frame,
                 _ = closed.wait_for(|closed| *closed) => None,
+                _ = cuts.changed() => None,
             };
             match frame {
                 Some(Frame::Presence(device, presence)) => inbox.presence(&device, presence),
@@ -182,24 +193,20 @@ impl Transport for Hub {
     }
 
     async fn write(&self, request: &Request) -> Delivery {
-        let frames = {
-            let mut devices = self.devices();
-            let Some(scripted) = devices.get_mut(&request.device) else {
-                return Delivery::NotNow;
-            };
-            match scripted.trouble.take() {
-                Some(Trouble::PanicOnce) => {
-                    drop(devices);
-                    panic!("no socket");
-                }
-                Some(Trouble::NotNowOnce) => return Delivery::NotNow,
-                None => {}
-            }
-            if scripted.play == Play::Forbidden {
-                return Delivery::Refused("not authorised".into());
-            }
-            let bytes = request.to_json();
-            scripted.take(&request.device, &RequestBody::from_json(&bytes).unwrap())
+        let trouble = self.with(request.device.as_str(), |scripted| scripted.trouble.take());
+        match trouble {
+            Some(Trouble::Panics) => panic!("no socket"),
+            Some(Trouble::Hangs) => std::future::pending().await,
+            Some(Trouble::NotNow) => return Delivery::NotNow,
+            None => {}
+        }
+        let frames = self.with(request.device.as_str(), |scripted| {
+            let refuses = scripted.play == Play::Forbidden;
+            let body = RequestBody::from_json(&request.to_json()).unwrap();
+            (!refuses).then(|| scripted.take(&request.device, &body))
+        });
+        let Some(frames) = frames else {
+            return Delivery::Refused("not authorised".into());
         };
         for frame in frames {
             let _ = self.shared.frames.send(frame);

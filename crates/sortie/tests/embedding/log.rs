@@ -1,8 +1,8 @@
 //! An event log that can be held up, and told to fail.
 
 use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use sortie::{
@@ -19,6 +19,9 @@ pub(crate) struct Gated {
     away: Arc<AtomicBool>,
     /// How many appends have come to the gate.
     waiting: Arc<watch::Sender<usize>>,
+    under_way: Arc<AtomicUsize>,
+    /// How many appends each call had.
+    batches: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Gated {
@@ -28,6 +31,8 @@ impl Gated {
             gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             away: Arc::default(),
             waiting: Arc::default(),
+            under_way: Arc::default(),
+            batches: Arc::default(),
         }
     }
 
@@ -54,11 +59,25 @@ impl Gated {
         *self.waiting.borrow()
     }
 
+    /// How many appends each call had so far.
+    pub(crate) fn batches(&self) -> Vec<usize> {
+        self.batches.lock().unwrap().clone()
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.away.load(Ordering::SeqCst) {
             return Err("the disk was pulled".into());
         }
         Ok(())
+    }
+}
+
+/// An append that is under way until it is answered, or dropped with its engine.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -71,8 +90,13 @@ impl EventStore for Gated {
     }
 
     async fn append(&self, batch: Vec<Append>) -> Vec<Result<Version, AppendError>> {
+        let before = self.under_way.fetch_add(1, Ordering::SeqCst);
+        let under_way = UnderWay(self.under_way.clone());
+        assert_eq!(before, 0, "a second append is under way");
+        self.batches.lock().unwrap().push(batch.len());
         self.waiting.send_modify(|appends| *appends += 1);
         drop(self.gate.acquire().await.unwrap());
+        drop(under_way);
         if let Err(why) = self.check() {
             let away = |_| Err(AppendError::Unavailable(why.clone().into()));
             return batch.iter().map(away).collect();

@@ -21,7 +21,7 @@ use crate::{
 async fn a_panic_in_a_write_counts_as_not_now_and_it_is_written_again() {
     let hub = Hub::new();
     hub.add(&devices(20), "1.3.0", Play::Updates);
-    hub.trouble("gw-0003", Trouble::PanicOnce);
+    hub.trouble("gw-0003", Trouble::Panics);
     let engine = engine_in_memory(&hub).await;
     engine.declare(catalog()).await.unwrap();
     let campaign = engine.create_campaign(pilot()).await.unwrap();
@@ -57,6 +57,54 @@ async fn a_panic_of_the_link_is_a_link_that_is_down_and_it_is_run_again() {
     assert_eq!(end.counts.successful, 20);
     assert_eq!(*runs.borrow(), 2);
     assert!(engine.health().await.is_good());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_hangs_is_given_up_after_30_s_and_written_again() {
+    let hub = Hub::new();
+    hub.add(&devices(20), "1.3.0", Play::Updates);
+    hub.trouble("gw-0003", Trouble::Hangs);
+    let engine = engine_in_memory(&hub).await;
+    engine.declare(catalog()).await.unwrap();
+    let campaign = engine.create_campaign(pilot()).await.unwrap();
+    let before = tokio::time::Instant::now();
+    let end = within(campaign.finished()).await.unwrap();
+    assert_eq!(end.counts.successful, 20);
+    // One more second is the node's own backoff.
+    assert_eq!(before.elapsed().as_secs(), 31);
+}
+
+#[tokio::test]
+async fn with_the_link_cut_nobodys_presence_is_known_and_all_is_heard_anew_when_it_is_back() {
+    let hub = Hub::new();
+    hub.add(&devices(20), "1.3.0", Play::Holds);
+    let mut runs = hub.runs();
+    let engine = engine_in_memory(&hub).await;
+    engine.declare(catalog()).await.unwrap();
+    let campaign = engine.create_campaign(pilot()).await.unwrap();
+    let mut progress = campaign.watch();
+    while within(progress.next()).await.unwrap().counts.in_progress < 5 {}
+    let online = async || {
+        let rows = campaign.targets(None, 20).await.unwrap();
+        rows.into_iter().map(|row| row.online).collect::<Vec<_>>()
+    };
+    assert_eq!(online().await, vec![Some(true); 20]);
+    hub.cut();
+    within(async { while engine.health().await.link.up {} }).await;
+    assert_eq!(online().await, vec![None; 20]);
+    assert_eq!(
+        *runs.borrow(),
+        1,
+        "it is run again after a backoff, not at once"
+    );
+    within(runs.wait_for(|runs| *runs == 2)).await.unwrap();
+    within(async { while !engine.health().await.link.up {} }).await;
+    assert_eq!(online().await, vec![Some(true); 20]);
+    assert_eq!(
+        hub.operations_seen(),
+        5,
+        "what was asked before is asked again as the same"
+    );
 }
 
 #[tokio::test]
