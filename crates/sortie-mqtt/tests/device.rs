@@ -80,8 +80,9 @@ async fn a_device_is_told_of_its_connection_before_its_registers_and_hears_its_o
     };
     let heard = next(&mut events).await;
     assert_eq!(heard, DeviceEvent::Request(request.into()));
-    let late = link.presence(&birth("of another session")).await;
-    assert_eq!(late, Err(NotConnected));
+    let of_another = birth("of another session");
+    let late = timeout(PATIENCE, link.presence(&of_another)).await;
+    assert_eq!(late.unwrap(), Err(NotConnected));
     let (published, mut heard) = with(&mut events, link.presence(&birth(&session))).await;
     published.unwrap();
     if heard.is_empty() {
@@ -119,14 +120,15 @@ async fn a_device_that_is_dropped_leaves_a_will_with_its_session() {
 
 #[tokio::test]
 #[ignore = "needs mosquitto"]
-async fn a_device_that_says_goodbye_leaves_no_will_and_hears_nothing_more() {
+async fn a_device_that_has_said_goodbye_leaves_no_will() {
     let broker = Mosquitto::start("");
     let mut onlooker = Onlooker::of(broker.port, PRESENCE).await;
     let (link, mut events) = settings(&broker, "gw-1").connect();
     let session = connected(&mut events).await;
     let (goodbye, _heard) = with(&mut events, link.goodbye()).await;
     goodbye.unwrap();
-    assert_eq!(timeout(PATIENCE, events.next()).await.unwrap(), None);
+    // The broker has closed already: nothing is left to do for who listens.
+    drop(events);
     let offline = Presence::Offline {
         session,
         lost: false,
