@@ -13,7 +13,7 @@ use super::{
     timers::{Due, Timers},
     verdict,
 };
-use crate::{ClaimPhase, DeviceSlot, Fleet, Listened, Now, OperationId};
+use crate::{ClaimPhase, DeviceSlot, Fleet, Listened, Now, OperationId, StreamId};
 
 /// A running campaign: its state, and what is derived from it to decide quickly.
 ///
@@ -187,14 +187,12 @@ impl Campaign {
             Input::Snapshot { image, devices } => self.snapshot(*image, &devices, d),
             Input::Device(index) => self.device_changed(index, fleet),
             Input::Report(index, report) => {
-                let last = self.state.operation(index);
-                if last.is_some_and(|operation| operation.0 == report.operation) {
+                if self.is_last(index, OperationId(report.operation), fleet) {
                     self.reported(index, &report, d);
                 }
             }
             Input::Progress(index, progress) => {
-                let last = self.state.operation(index);
-                if last.is_some_and(|operation| operation.0 == progress.operation) {
+                if self.is_last(index, OperationId(progress.operation), fleet) {
                     self.progressed(index, progress.status, progress.percent, d);
                 }
             }
@@ -268,6 +266,22 @@ impl Campaign {
             && !self.timers.is_backing_off(index)
             && fleet.is_online(slot)
             && !fleet.device(slot).is_held()
+    }
+
+    /// R1: whether this is the target's last operation. The claim tells it without deriving the UUID,
+    /// which is most of a decision's time.
+    fn is_last(&self, index: TargetIndex, operation: OperationId, fleet: &Fleet) -> bool {
+        let (Some(target), Some(slot)) = (self.state.target(index), self.slots.get(index.index()))
+        else {
+            return false;
+        };
+        let holder = StreamId::Campaign(self.state.id());
+        match fleet.device(*slot).claim() {
+            Some(claim) if claim.holder == holder && claim.number == target.claim => {
+                claim.operation == operation
+            }
+            _ => self.state.operation(index) == Some(operation),
+        }
     }
 
     /// Whether the device's claim is that of the target's last operation; another campaign may have
