@@ -101,6 +101,9 @@ impl Log {
         if append.epoch < epoch {
             return Err(AppendError::Fenced { epoch });
         }
+        if append.events.is_empty() {
+            return Err(AppendError::Invalid("it has no events".into()));
+        }
         if append.expected != version {
             return Err(AppendError::Conflict { actual: version });
         }

@@ -126,6 +126,10 @@ pub enum AppendError {
     /// as they are. Decide again. Nothing was written.
     #[error("{} claims are not as expected", .0.len())]
     Claimed(Vec<ClaimRow>),
+    /// The append can't be stored, now or later: it is empty, or larger than the store takes; what is
+    /// wrong with it. Nothing was written. A bug, or a campaign too large for this store.
+    #[error("the append can't be stored: {0}")]
+    Invalid(String),
     /// It can't be told whether the append happened, or still will: take the stream over under a
     /// higher epoch, then read what is there.
     #[error("the outcome of the append is unknown")]

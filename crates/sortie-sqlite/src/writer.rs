@@ -207,7 +207,12 @@ impl Job for AppendJob {
         self.answers.clear();
         for append in &self.batch {
             let answer = tx.part(|tx| append::append(tx, append))?;
-            let answer = answer.unwrap_or_else(|fault| Err(AppendError::Unavailable(fault.into())));
+            let answer = answer.unwrap_or_else(|fault| {
+                Err(match fault {
+                    Fault::Refused(why) => AppendError::Invalid(why),
+                    fault => AppendError::Unavailable(fault.into()),
+                })
+            });
             self.answers.push(answer);
         }
         Ok(())

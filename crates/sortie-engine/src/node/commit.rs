@@ -99,6 +99,11 @@ impl Node {
             return;
         };
         slot.inbox.put_back(batch.works);
+        if let AppendError::Invalid(why) = &error {
+            // To hand the same inputs in again would lead to the same append.
+            self.halt(stream, why);
+            return;
+        }
         slot.owned = false;
         slot.changed.clear();
         slot.resolving = false;

@@ -217,7 +217,7 @@ fn what_can_never_be_stored_is_refused_alone_and_nothing_of_it_is_written() {
         .iter()
         .map(|answer| match answer {
             Ok(version) => version.to_string(),
-            Err(AppendError::Unavailable(why)) => why.to_string(),
+            Err(AppendError::Invalid(why)) => why.clone(),
             Err(other) => other.to_string(),
         })
         .collect();
