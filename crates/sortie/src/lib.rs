@@ -148,8 +148,9 @@
 //! [`EngineBuilder::start`] spawns two tasks on your runtime (their spans are `sortie_driver` and
 //! `sortie_transport`); [`EngineBuilder::build`] spawns none and gives you the future to await. An
 //! open `Sqlite` has two threads of its own, `sortie-sqlite-write` and `sortie-sqlite-read`;
-//! [`Artifact::of_file`] has one while it hashes, and a shutdown one while it drops the ports. No
-//! signal handler, no global, no `spawn_blocking`, no environment variable. Events go to `tracing`.
+//! [`Artifact::of_file`] has one while it hashes, `sortie-hash`, and a shutdown two while the ports
+//! are dropped, `sortie-close` and `sortie-close-limit`. No signal handler, no global, no
+//! `spawn_blocking`, no environment variable. Events go to `tracing`.
 //!
 //! # Features
 //! | feature | default | gives |

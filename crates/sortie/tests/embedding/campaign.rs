@@ -99,6 +99,28 @@ async fn a_bad_image_harms_no_more_devices_than_threshold_and_limit_allow() {
 }
 
 #[tokio::test]
+async fn a_watch_shows_the_present_first_and_ends_with_the_campaign_not_with_the_engine() {
+    let hub = updating_hub();
+    let engine = engine_in_memory(&hub).await;
+    engine.declare(catalog()).await.unwrap();
+    let campaign = engine.create_campaign(pilot()).await.unwrap();
+    let mut watch = campaign.watch();
+    let mut all = vec![];
+    while let Some(now) = within(watch.next()).await {
+        all.push(now);
+    }
+    let over: Vec<_> = all.iter().map(Progress::is_over).collect();
+    assert_eq!(over.iter().filter(|over| **over).count(), 1, "{over:?}");
+    assert_eq!(all.last(), Some(&watch.latest()));
+    assert_eq!(within(watch.next()).await, None, "it stays ended");
+    // Later than the end there is the present, and then the end.
+    let mut late = campaign.watch();
+    assert_eq!(within(late.next()).await, Some(watch.latest()));
+    assert_eq!(within(late.next()).await, None);
+    engine.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn pages_of_targets_hold_each_target_once() {
     let hub = updating_hub();
     let engine = engine_in_memory(&hub).await;
