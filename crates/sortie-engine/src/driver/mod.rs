@@ -19,6 +19,7 @@
 //!
 //! All time is taken from the [`Clock`](sortie_ports::Clock) port, so that a test can own it.
 
+mod answer;
 mod ask;
 mod clock;
 mod end;

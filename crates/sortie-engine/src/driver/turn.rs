@@ -16,22 +16,17 @@ use tokio::sync::{
 };
 
 use super::{
-    ask::{Asked, CommandMessage, Message, WAITING_MAX},
+    ask::{Asked, Message},
     guard::Boxed,
-    handle::CallError,
-    health::{Health, LinkHealth, StoreHealth},
     jobs::{Jobs, Resolved},
     link::{Link, Order},
     start::Ports,
     store::{Appended, Store},
 };
-use crate::node::{Clocks, Command, Node, NodeInput, Progress};
+use crate::node::{Clocks, Node, NodeInput, Progress};
 
 /// How much of one kind is taken in a turn, so that none keeps the others waiting.
 const TAKE_MAX: usize = 2_048;
-
-/// An answer that has not come by then is late.
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Ticks are at least so far apart: no timer is finer, and one that the node can't do without would
 /// else keep the loop busy.
@@ -50,17 +45,17 @@ pub(super) struct Loop {
     pub(super) link: Link,
     pub(super) orders: UnboundedSender<Order>,
     pub(super) runs_ended: UnboundedReceiver<String>,
-    inbox: InboxReader,
+    pub(super) inbox: InboxReader,
     pub(super) messages: UnboundedReceiver<Message>,
     shutdown_on: Option<Boxed<()>>,
     /// Commands that the node has, by the number it knows them by.
     pub(super) asked: HashMap<u64, Asked>,
-    asks: u64,
+    pub(super) asks: u64,
     /// Who is told, in the order of when, that an answer is late.
-    late_commands: VecDeque<(Duration, oneshot::Sender<String>)>,
-    late_questions: VecDeque<(Duration, oneshot::Sender<String>)>,
+    pub(super) late_commands: VecDeque<(Duration, oneshot::Sender<String>)>,
+    pub(super) late_questions: VecDeque<(Duration, oneshot::Sender<String>)>,
     /// Who waits for the log to have been read.
-    campaigns: Vec<oneshot::Sender<Vec<Progress>>>,
+    pub(super) campaigns: Vec<oneshot::Sender<Vec<Progress>>>,
     pub(super) watched: BTreeMap<CampaignId, watch::Sender<Progress>>,
     /// Campaigns whose progress changed in this turn.
     pub(super) progressed: BTreeSet<CampaignId>,
@@ -301,7 +296,7 @@ impl Loop {
         }
     }
 
-    fn store_trouble(&self) -> String {
+    pub(super) fn store_trouble(&self) -> String {
         match self.store.away() {
             Some(why) => {
                 let ms = self.now.wall.0.saturating_sub(self.store.since().0);
@@ -321,139 +316,6 @@ impl Loop {
         }
         self.ticked = self.now.monotonic;
         self.node.handle(NodeInput::Tick, self.now);
-    }
-
-    fn asked_for(&mut self, message: Message) -> Option<Ending> {
-        match message {
-            Message::Command(command) => self.command(command),
-            Message::Query { query, late } => {
-                self.node.handle(NodeInput::Query(query), self.now);
-                self.late_question(late);
-            }
-            Message::Subscribe(campaign, answer) => {
-                let _ = answer.send(self.subscribe(campaign));
-            }
-            Message::Campaigns { answer, late } => {
-                self.campaigns.push(answer);
-                self.late_question(late);
-            }
-            Message::Health(answer) => {
-                let _ = answer.send(self.health());
-            }
-            Message::Preview {
-                draft,
-                answer,
-                permit,
-            } => self.preview(*draft, answer, permit),
-            Message::Stop => return Some(Ending::Asked),
-        }
-        None
-    }
-
-    fn command(&mut self, message: CommandMessage) {
-        let CommandMessage {
-            id,
-            actor,
-            what,
-            answer,
-            late,
-            permit,
-        } = message;
-        if self.store.away().is_some() {
-            let why = self.store_trouble();
-            let _ = answer.send(Err(CallError::Unavailable(why)));
-            return;
-        }
-        self.asks += 1;
-        let ask = self.asks;
-        let asked = Asked {
-            answer,
-            _permit: permit,
-        };
-        self.asked.insert(ask, asked);
-        let command = Command {
-            ask,
-            id,
-            actor,
-            what,
-        };
-        self.node.handle(NodeInput::Command(command), self.now);
-        push_late(
-            &mut self.late_commands,
-            self.now.monotonic + ANSWER_LIMIT,
-            late,
-        );
-    }
-
-    /// With the log away a question that can't be answered in this turn is late in the next.
-    fn late_question(&mut self, late: oneshot::Sender<String>) {
-        if self.store.away().is_some() {
-            self.late_questions.push_front((self.now.monotonic, late));
-        } else {
-            push_late(
-                &mut self.late_questions,
-                self.now.monotonic + ANSWER_LIMIT,
-                late,
-            );
-        }
-    }
-
-    fn subscribe(&mut self, campaign: CampaignId) -> Option<watch::Receiver<Progress>> {
-        let progress = self.node.progress(campaign)?;
-        let sender = self
-            .watched
-            .entry(campaign)
-            .or_insert_with(|| watch::Sender::new(progress));
-        Some(sender.subscribe())
-    }
-
-    /// What is done at the end of each turn for those who wait and watch.
-    pub(super) fn publish(&mut self) {
-        for campaign in std::mem::take(&mut self.progressed) {
-            let Some(sender) = self.watched.get(&campaign) else {
-                continue;
-            };
-            match self.node.progress(campaign) {
-                Some(progress) if sender.receiver_count() > 0 => {
-                    sender.send_if_modified(|seen| {
-                        let changed = *seen != progress;
-                        *seen = progress;
-                        changed
-                    });
-                }
-                // Deleted, or nobody watches any more.
-                _ => drop(self.watched.remove(&campaign)),
-            }
-        }
-        if self.node.is_recovered() {
-            for answer in std::mem::take(&mut self.campaigns) {
-                let all = self.node.campaigns();
-                let all = all.filter_map(|campaign| self.node.progress(campaign));
-                let _ = answer.send(all.collect());
-            }
-        }
-    }
-
-    fn health(&self) -> Health {
-        Health {
-            at: self.now.wall,
-            stopped: None,
-            link: LinkHealth {
-                up: self.link.is_up(),
-                since: Some(self.link.since()),
-                why: self.link.why().map(Into::into),
-                next_try: self.link.next_try(),
-            },
-            store: StoreHealth {
-                up: self.store.away().is_none(),
-                since: Some(self.store.since()),
-                why: self.store.away().map(Into::into),
-                appending_since: self.appending_since.map(|since| since.wall),
-            },
-            node: self.node.health(),
-            messages_dropped: self.inbox.dropped(),
-            commands_waiting: self.asked.len(),
-        }
     }
 
     /// Drops all but the ports and the two ends of the link's task.
@@ -484,18 +346,6 @@ fn drain(mut next: impl FnMut() -> Poll<Happened>, happened: &mut Vec<Happened>)
             return;
         }
     }
-}
-
-/// Those who stopped waiting are forgotten before the list grows beyond what may wait.
-fn push_late(
-    list: &mut VecDeque<(Duration, oneshot::Sender<String>)>,
-    at: Duration,
-    late: oneshot::Sender<String>,
-) {
-    if list.len() >= 2 * WAITING_MAX {
-        list.retain(|(_, late)| !late.is_closed());
-    }
-    list.push_back((at, late));
 }
 
 /// Lets others of the same thread go first.
