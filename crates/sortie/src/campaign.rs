@@ -1,6 +1,6 @@
 //! One campaign.
 
-use sortie_core::{CampaignId, Command as CoreCommand, DeviceId, TargetIndex};
+use sortie_core::{CampaignId, Command as CoreCommand, DeviceId, NewCampaign, TargetIndex};
 use sortie_engine::{
     driver::{CallError, Handle},
     node::{NodeCommand, Progress, Refusal, View},
@@ -55,6 +55,16 @@ impl CampaignHandle {
     /// Deletes it, before it has started (L1).
     pub fn delete(&self) -> Command<()> {
         self.command(CoreCommand::Delete)
+    }
+
+    /// Makes it of something else, before it has started (L1). Validated like a creation; an id given
+    /// in `campaign` is not looked at.
+    pub fn edit(&self, campaign: NewCampaign) -> Command<()> {
+        Command::new(
+            &self.handle,
+            NodeCommand::Edit(self.id, Box::new(campaign)),
+            accepted,
+        )
     }
 
     /// Cancels the operation under way on one device (X2).

@@ -42,6 +42,8 @@ pub enum NodeCommand {
     Declare(Catalog),
     /// Creates a campaign (S3, K2).
     Create(CampaignId, Box<NewCampaign>),
+    /// Edits a campaign before its start (L1); validated like a creation.
+    Edit(CampaignId, Box<NewCampaign>),
     /// A command to a campaign.
     Campaign(CampaignId, sortie_core::Command),
     /// Cancels the operation under way on a device in a campaign (X2).
@@ -81,12 +83,34 @@ pub enum Refusal {
 impl Node {
     pub(super) fn command(&mut self, command: Command) {
         let stream = match &command.what {
-            // A campaign is created by what the catalog says, so it passes there first, in order.
-            NodeCommand::Declare(_) | NodeCommand::Create(..) => StreamId::Catalog,
+            // A campaign is made of what the catalog has, so it passes there first, in order.
+            NodeCommand::Declare(_) | NodeCommand::Create(..) | NodeCommand::Edit(..) => {
+                StreamId::Catalog
+            }
             NodeCommand::Campaign(id, _) | NodeCommand::CancelOperation(id, _) => {
                 StreamId::Campaign(*id)
             }
         };
+        self.command_to(stream, command);
+    }
+
+    /// A valid creation or edit goes on to its campaign's own stream, which is made for a creation.
+    pub(super) fn checked(&mut self, command: Command) {
+        let stream = match &command.what {
+            NodeCommand::Create(id, _) => {
+                let stream = StreamId::Campaign(*id);
+                self.streams
+                    .entry(stream)
+                    .or_insert_with(|| Slot::new(stream));
+                stream
+            }
+            NodeCommand::Edit(id, _) => StreamId::Campaign(*id),
+            _ => return,
+        };
+        self.command_to(stream, command);
+    }
+
+    fn command_to(&mut self, stream: StreamId, command: Command) {
         match self.streams.get(&stream).map(|slot| &slot.body) {
             None => {
                 let what = format!("campaign {}", stream.uuid());
@@ -98,18 +122,6 @@ impl Node {
             }
             Some(_) => self.enqueue(stream, Work::Command(command)),
         }
-    }
-
-    /// A valid creation goes on to its campaign's own stream, which is made if there is none.
-    pub(super) fn create(&mut self, command: Command) {
-        let NodeCommand::Create(id, _) = &command.what else {
-            return;
-        };
-        let stream = StreamId::Campaign(*id);
-        self.streams
-            .entry(stream)
-            .or_insert_with(|| Slot::new(stream));
-        self.enqueue(stream, Work::Command(command));
     }
 
     pub(super) fn query(&mut self, query: Query) {

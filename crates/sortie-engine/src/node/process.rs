@@ -255,7 +255,7 @@ impl Node {
             let create = matches!(
                 &work,
                 Work::Command(Command {
-                    what: NodeCommand::Create(..),
+                    what: NodeCommand::Create(..) | NodeCommand::Edit(..),
                     ..
                 })
             );
@@ -281,10 +281,10 @@ impl Node {
                         });
                         batch.replies.push((command.ask, answer));
                     }
-                    NodeCommand::Create(_, draft) => {
+                    NodeCommand::Create(_, draft) | NodeCommand::Edit(_, draft) => {
                         match check_creation(catalog, draft) {
                             Err(invalid) => self.reply(command.ask, Err(invalid)),
-                            Ok(()) => self.create(command.clone()),
+                            Ok(()) => self.checked(command.clone()),
                         }
                         continue;
                     }
@@ -367,6 +367,10 @@ fn decide_command(
         NodeCommand::Create(_, draft) => {
             let spec = draft.validate().map_err(Refusal::Invalid)?;
             sortie_core::Command::Create(Box::new(spec))
+        }
+        NodeCommand::Edit(_, draft) => {
+            let spec = draft.validate().map_err(Refusal::Invalid)?;
+            sortie_core::Command::Edit(Box::new(spec))
         }
         NodeCommand::CancelOperation(_, device) => {
             let devices = campaign.state().devices();

@@ -109,7 +109,9 @@ impl Node {
             return;
         };
         let Some(spec) = state.spec().filter(|_| !state.is_deleted()) else {
-            slot.progress = None;
+            if slot.progress.take().is_some() {
+                self.outputs.push_back(NodeOutput::Progress(state.id()));
+            }
             return;
         };
         let counts = state.counts();

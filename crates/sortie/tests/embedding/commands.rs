@@ -137,6 +137,36 @@ async fn s1_a_campaign_that_starts_by_hand_waits_and_can_be_deleted_until_then()
 }
 
 #[tokio::test]
+async fn l1_an_edit_before_the_start_is_validated_like_a_creation() {
+    let engine = engine_in_memory(&holding_hub()).await;
+    engine.declare(catalog()).await.unwrap();
+    let by_hand = pilot().start(Start::ByHand);
+    let campaign = engine.create_campaign(by_hand.clone()).await.unwrap();
+    let push = |limit| {
+        Push::new()
+            .max_in_progress_operations(limit)
+            .max_failure_percentage(5.0)
+    };
+    let refused = campaign.edit(by_hand.clone().mechanism(push(0))).await;
+    assert!(matches!(refused, Err(CommandError::Invalid(_))));
+    campaign
+        .edit(by_hand.clone().mechanism(push(7)))
+        .await
+        .unwrap();
+    let mut progress = campaign.watch();
+    campaign.start().await.unwrap();
+    let running = loop {
+        let now = within(progress.next()).await.unwrap();
+        if now.counts.in_progress > 0 {
+            break now;
+        }
+    };
+    assert_eq!((running.limit, running.counts.in_progress), (7, 7));
+    let late = campaign.edit(by_hand).await;
+    assert!(matches!(late, Err(CommandError::Refused(_))));
+}
+
+#[tokio::test]
 async fn x2_a_cancelled_operation_ends_by_its_devices_word() {
     let hub = holding_hub();
     let engine = engine_in_memory(&hub).await;
