@@ -256,3 +256,51 @@ impl Fleet {
 
 /// Bounds the tables of shared texts against devices that say something new each time.
 const TEXTS_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn birth(session: &str, generation: u64) -> Birth {
+        let generation = Some(Generation(generation));
+        Birth {
+            session: session.into(),
+            generation,
+            ..Birth::default()
+        }
+    }
+
+    #[test]
+    fn b2_a_late_will_of_an_earlier_session_takes_nobody_offline() {
+        let mut fleet = Fleet::default();
+        let slot = fleet.slot(&DeviceId::new("d").unwrap());
+        fleet.link(true);
+        fleet.online(slot, &birth("new", 0));
+        assert!(!fleet.offline(slot, "old") && fleet.is_online(slot));
+        assert!(fleet.offline(slot, "new") && !fleet.is_online(slot));
+    }
+
+    #[test]
+    fn after_the_links_return_only_what_is_heard_then_counts() {
+        let mut fleet = Fleet::default();
+        let slot = fleet.slot(&DeviceId::new("d").unwrap());
+        fleet.link(true);
+        fleet.online(slot, &birth("s", 0));
+        fleet.link(false);
+        assert!(!fleet.is_online(slot));
+        fleet.link(true);
+        assert!(!fleet.is_online(slot) && !fleet.is_heard(slot));
+        fleet.online(slot, &birth("s", 0));
+        assert!(fleet.is_online(slot));
+    }
+
+    #[test]
+    fn w1_one_absurd_generation_does_not_use_up_a_devices_numbers() {
+        let mut fleet = Fleet::default();
+        let slot = fleet.slot(&DeviceId::new("d").unwrap());
+        fleet.link(true);
+        fleet.online(slot, &birth("s", 41));
+        fleet.heard_generation(slot, Generation((1 << 53) - 1));
+        assert_eq!(fleet.device(slot).next_claim_number(), 11);
+    }
+}

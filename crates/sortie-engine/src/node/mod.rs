@@ -186,7 +186,9 @@ impl Node {
     }
 
     fn tick(&mut self) {
-        self.writes.retry_due(self.now.monotonic);
+        for device in self.writes.retry_due(self.now.monotonic) {
+            self.compare_levels(device);
+        }
         let due: Vec<StreamId> = self
             .streams
             .iter()

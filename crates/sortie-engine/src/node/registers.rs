@@ -16,8 +16,8 @@ use super::{
 
 /// How many writes are under way at once. Paces the rewrites after a reconnect.
 const WRITES_IN_FLIGHT_MAX: usize = 256;
-/// W5 (c): at most once a second a device.
-const STRAY_INTERVAL: Duration = Duration::from_secs(1);
+/// W5: at most once a second a device.
+const W5_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is owed to each device's request register.
 #[derive(Debug, Default)]
@@ -54,7 +54,8 @@ struct Mark {
     sent: Option<Generation>,
     /// A report came of an operation that the register does not name (W5 c).
     stray: bool,
-    stray_answered: Option<Duration>,
+    /// When levels were last found to differ and something was done for it (W5).
+    answered: Option<Duration>,
     failures: u32,
     /// As last heard; never an event.
     heard: Option<(DeviceStatus, u8)>,
@@ -79,6 +80,7 @@ impl Writes {
             mark.sent = None;
             mark.stray = false;
             mark.failures = 0;
+            mark.answered = None;
         }
     }
 
@@ -97,19 +99,40 @@ impl Writes {
         self.retries.first().map(|(at, _)| *at)
     }
 
-    pub(super) fn retry_due(&mut self, now: Duration) {
+    /// The devices whose retry is due: what is owed is queued, and levels are to be compared.
+    pub(super) fn retry_due(&mut self, now: Duration) -> Vec<DeviceSlot> {
+        let mut due = vec![];
         while let Some((at, slot)) = self.retries.first().copied()
             && at <= now
         {
             self.retries.pop_first();
             if self.marks[slot.index()].owed {
                 self.queue(slot, true);
+            } else {
+                due.push(slot);
             }
         }
+        due
     }
 
     pub(super) fn waiting(&self) -> usize {
         self.first.len() + self.updates.len() + self.retries.len() + self.in_flight
+    }
+
+    /// W5: at most once a second a device, so that none can make the engine write without end. If it
+    /// is too early, levels are compared again when it is not.
+    fn answers(&mut self, slot: DeviceSlot, now: Duration) -> bool {
+        let mark = &mut self.marks[slot.index()];
+        match mark.answered.map(|at| at + W5_INTERVAL) {
+            Some(next) if next > now => {
+                self.retries.insert((next, slot));
+                false
+            }
+            _ => {
+                mark.answered = Some(now);
+                true
+            }
+        }
     }
 
     /// Urgent ones are looked at first; which they are is decided again when they leave.
@@ -255,12 +278,15 @@ impl Node {
         if !self.writes.linked || !self.is_reachable(device) {
             return;
         }
+        let now = self.now.monotonic;
         let mark = &self.writes.marks[device.index()];
         let entry = self.fleet.device(device);
         let heard = entry.generation();
         let Some(claim) = entry.claim() else {
             // Nothing was ever asked of it, and it believes that something was.
-            if mark.behind && mark.sent.is_none() || mark.stray {
+            let owed = mark.behind && mark.sent.is_none() || mark.stray;
+            let believed = mark.born.is_none_or(|born| born <= heard);
+            if owed && believed && self.writes.answers(device, now) {
                 let number = heard.claim_number() + 1;
                 self.enqueue(StreamId::Catalog, Work::Raise(device, number));
             }
@@ -283,7 +309,11 @@ impl Node {
         let answered = mark.sent == Some(register) || mark.in_flight == Some(register);
         let owed =
             in_force && other && !answered || mark.behind && mark.sent.is_none() || mark.stray;
-        if !owed {
+        // A generation that is not believed can't be exceeded: to write below it would help nothing.
+        if !owed || mark.born.is_some_and(|born| born > heard) {
+            return;
+        }
+        if !self.writes.answers(device, now) {
             return;
         }
         if heard > register {
@@ -298,21 +328,9 @@ impl Node {
     pub(super) fn stray(&mut self, device: DeviceSlot) {
         let known = self.fleet.device(device).claim().is_some()
             || !self.interested[device.index()].is_empty();
-        let now = self.now.monotonic;
-        let mark = &mut self.writes.marks[device.index()];
-        if !known || !self.writes.linked {
-            return;
-        }
-        mark.stray = true;
-        match mark.stray_answered {
-            Some(at) if at + STRAY_INTERVAL > now => {
-                mark.owed = true;
-                self.writes.retries.insert((at + STRAY_INTERVAL, device));
-            }
-            _ => {
-                mark.stray_answered = Some(now);
-                self.compare_levels(device);
-            }
+        if known && self.writes.linked {
+            self.writes.marks[device.index()].stray = true;
+            self.compare_levels(device);
         }
     }
 

@@ -125,6 +125,11 @@ impl Device {
             .collect()
     }
 
+    /// It has seen more than this log ever wrote, as after a restored backup of the engine.
+    pub(crate) fn ahead(&mut self, by: u64) {
+        self.seen.0 += by;
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.current.is_none()
     }

@@ -71,6 +71,7 @@ fn no_seed_violates_an_invariant() {
         "device offline",
         "duplicate",
         "foreign report",
+        "generation ahead",
         "inventory away",
         "late commit landed",
         "link lost",

@@ -485,7 +485,11 @@ impl World {
             .rng
             .pick(&[DeviceStatus::Success, DeviceStatus::Failure]);
         let mut report = Report::new(uuid, status);
-        report.generation = self.rng.one_in(3).then_some(Generation(1 << 52));
+        report.generation = match self.rng.below(6) {
+            0 => Some(Generation((1 << 53) - 1)),
+            1 => Some(Generation(4 * self.rng.below(100) as u64)),
+            _ => None,
+        };
         let device = self.devices[liar].id.clone();
         self.input(NodeInput::Report(
             device,
@@ -570,6 +574,12 @@ impl World {
                 self.wall += i64::try_from(self.rng.below(80_000_000)).unwrap() - 40_000_000;
             }
             86..89 => self.operate(),
+            90 if self.rng.one_in(8) => {
+                self.fault("generation ahead");
+                let index = self.rng.below(self.devices.len());
+                let ahead = 4 * (1 + self.rng.below(5) as u64);
+                self.devices[index].ahead(ahead);
+            }
             89 => self.compare(),
             _ => {}
         }
