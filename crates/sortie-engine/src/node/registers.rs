@@ -237,7 +237,11 @@ impl Node {
         if !self.is_reachable(device) {
             return;
         }
-        if matches!(self.wanted(device), Wanted::Write(Body::Cancel { .. })) && self.writes.linked {
+        // A claim that is just being taken is open until the taking is committed.
+        let open = self.claims.committed(&self.fleet, device);
+        let open = open.is_some_and(|claim| claim.phase == ClaimPhase::Open);
+        let cancel = matches!(self.wanted(device), Wanted::Write(Body::Cancel { .. }));
+        if (open || cancel) && self.writes.linked {
             self.writes.gate.insert(device);
         }
         self.owe(device);

@@ -1,13 +1,13 @@
 //! A store, a broker and a fleet around one node, in which everything that may go wrong does.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
 use sortie_core::{
-    Actor, CampaignId, Catalog, CommandId, DeviceId, NewCampaign, Push, Sha256, Start, StreamId,
-    Timestamp, campaign::Status, catalog::Artifact,
+    Actor, CampaignId, Catalog, ClaimPhase, ClaimRow, CommandId, DeviceId, NewCampaign, Push,
+    Sha256, Start, StreamId, Timestamp, campaign::Status, catalog::Artifact,
 };
 use sortie_engine::node::{
     Append, Clocks, Command, Config, Node, NodeCommand, NodeInput, NodeOutput, Query,
@@ -51,6 +51,8 @@ pub(crate) struct World {
     pub(crate) checker: Checker,
     healing: bool,
     trace: bool,
+    /// Devices whose Cancel must be acknowledged before any Update leaves (W4).
+    gate: BTreeSet<DeviceId>,
 }
 
 enum Pending {
@@ -95,6 +97,7 @@ impl World {
             faults: BTreeMap::new(),
             checker: Checker::new(options.honest),
             healing: false,
+            gate: BTreeSet::new(),
             trace: std::env::var_os("SORTIE_TRACE").is_some(),
         };
         world.restart();
@@ -231,6 +234,19 @@ impl World {
             return;
         }
         self.link = true;
+        // What the node can't know yet, it can't put first.
+        let under_way = |p: &Pending| matches!(p, Pending::Append(_) | Pending::Read(..));
+        let settled = !self.pending.iter().any(under_way);
+        let settled = settled
+            && self
+                .node
+                .as_ref()
+                .is_some_and(|n| n.health().halted.is_empty());
+        if settled && !self.options.volatile {
+            let claims = self.store.claims_now().into_iter();
+            let open = claims.filter(|row| row.phase == ClaimPhase::Open);
+            self.gate = open.map(|row| row.device).collect();
+        }
         self.input(NodeInput::Link(true));
         let presence = self.broker.presence.iter();
         self.heard
@@ -253,6 +269,7 @@ impl World {
             return;
         }
         self.link = false;
+        self.gate.clear();
         self.heard.clear();
         self.input(NodeInput::Link(false));
         for pending in std::mem::take(&mut self.pending) {
@@ -279,7 +296,7 @@ impl World {
                 NodeOutput::Write(request) => {
                     assert!(self.link, "written while the link is down");
                     let claims = self.store.claims_now();
-                    self.checker.leaves(&request.device, &request.body, &claims);
+                    self.leaves(&request, &claims);
                     self.pending.push(Pending::Write(request));
                 }
                 NodeOutput::Resolve(campaign, _) => self.pending.push(Pending::Resolve(campaign)),
@@ -292,6 +309,20 @@ impl World {
                 _ => {}
             }
         }
+    }
+
+    fn leaves(&mut self, request: &sortie_ports::Request, claims: &[ClaimRow]) {
+        self.checker.leaves(&request.device, &request.body, claims);
+        // A claim that was taken over or has ended has no Cancel to wait for.
+        let open = claims.iter().filter(|row| row.phase == ClaimPhase::Open);
+        let open: BTreeSet<_> = open.map(|row| row.device.clone()).collect();
+        self.gate.retain(|device| open.contains(device));
+        let update = matches!(request.body, Request::Update(..));
+        assert!(
+            !update || self.gate.is_empty(),
+            "W4: {request:?} leaves before {:?}",
+            self.gate
+        );
     }
 
     fn perform(&mut self, index: usize) {
@@ -351,6 +382,9 @@ impl World {
                     self.deliver(&request);
                     Delivery::Sent
                 };
+                if delivery != Delivery::NotNow {
+                    self.gate.remove(&device);
+                }
                 self.input(NodeInput::Sent(device, generation, delivery));
             }
             Pending::Resolve(campaign) => {
@@ -636,7 +670,7 @@ impl World {
             NodeOutput::Read(stream, after) => self.pending.push(Pending::Read(stream, after)),
             NodeOutput::Write(request) => {
                 let claims = self.store.claims_now();
-                self.checker.leaves(&request.device, &request.body, &claims);
+                self.leaves(&request, &claims);
                 self.pending.push(Pending::Write(request));
             }
             NodeOutput::Resolve(campaign, _) => self.pending.push(Pending::Resolve(campaign)),
@@ -729,7 +763,7 @@ impl World {
             let index = self.index(&row.device);
             let retained = self.broker.requests.get(&index).map(Request::generation);
             let expected = Some(row.generation());
-            let free_and_forgotten = row.phase == sortie_core::ClaimPhase::Free;
+            let free_and_forgotten = row.phase == ClaimPhase::Free;
             assert!(
                 retained == expected
                     || self.options.volatile && free_and_forgotten
