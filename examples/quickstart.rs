@@ -155,7 +155,7 @@ async fn open(run: &RunDir) -> Result<Sqlite, Problem> {
         }
         run.clear()?;
     }
-    run.make()?;
+    run.make_place()?;
     let store = Sqlite::open(run.db()).await.map_err(opened)?;
     if !run.is_known() && !is_empty(&store).await? {
         return Err(Problem::new(format!(

@@ -1,12 +1,16 @@
 //! An MQTT broker in the process, so that nothing has to be installed.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use mqtt5::broker::{
-    MqttBroker,
+    BrokerShutdownHandle, MqttBroker,
     config::{BrokerConfig, StorageBackend, StorageConfig},
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 
 use crate::problem::Problem;
 
@@ -34,14 +38,25 @@ pub trait EmbeddedBroker: Sized {
 }
 
 /// [`EmbeddedBroker`] by the crate `mqtt5`.
-#[derive(Debug)]
 pub struct Mqtt5 {
     address: SocketAddr,
+    shutdown: BrokerShutdownHandle,
     running: JoinHandle<()>,
 }
 
+/// A broker that takes longer to stop is dropped.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
 /// Far above what a message of the profile may have.
 const PACKET_BYTES_MAX: usize = 64 * 1024;
+
+impl fmt::Debug for Mqtt5 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mqtt5")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
 
 impl EmbeddedBroker for Mqtt5 {
     async fn start(port: Option<u16>, clients: usize) -> Result<Self, Problem> {
@@ -65,20 +80,28 @@ impl EmbeddedBroker for Mqtt5 {
         let address = broker
             .local_addr()
             .ok_or_else(|| Problem::new("the broker in the process has no address"))?;
+        let shutdown = broker.shutdown_handle();
         let running = tokio::spawn(async move {
             // Its end is seen by all who are connected; there is nobody else to tell.
             let _ended = broker.run().await;
         });
-        Ok(Self { address, running })
+        Ok(Self {
+            address,
+            shutdown,
+            running,
+        })
     }
 
     fn address(&self) -> SocketAddr {
         self.address
     }
 
-    async fn stop(self) {
-        // What it spawned ends with the channel that its future owns.
-        self.running.abort();
-        let _aborted = self.running.await;
+    async fn stop(mut self) {
+        self.shutdown.shutdown();
+        // If it does not end by itself, it ends with its future.
+        if timeout(STOP_LIMIT, &mut self.running).await.is_err() {
+            self.running.abort();
+            let _aborted = self.running.await;
+        }
     }
 }

@@ -14,7 +14,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    task::{JoinHandle, JoinSet},
+};
 
 use crate::{firmware::Image, problem::Problem, random::Random};
 
@@ -117,14 +120,17 @@ enum Part {
 
 impl Served {
     async fn serve(self, listener: TcpListener) {
+        // With it, and so with the server, all connections end.
+        let mut connections = JoinSet::new();
         loop {
+            while connections.try_join_next().is_some() {}
             let Ok((stream, _)) = listener.accept().await else {
                 // Out of descriptors, for instance: some connection will end.
                 tokio::task::yield_now().await;
                 continue;
             };
             let served = self.clone();
-            tokio::spawn(async move {
+            connections.spawn(async move {
                 let service = service_fn(|request| {
                     let response = served.answer(&request);
                     async { Ok::<_, Infallible>(response) }

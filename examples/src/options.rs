@@ -23,7 +23,7 @@ pub struct Options {
     /// How many of them may be updating at once [default: 20]
     #[arg(long, value_name = "N")]
     pub max_in_progress: Option<u64>,
-    /// When more than this share of the fleet has failed, the campaign fails [default: 25]
+    /// When more than this share of the fleet has failed, the campaign fails [default: 30]
     #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
     pub max_failure_percentage: Option<f64>,
     /// Rolls out this file, any file up to 64 MiB, instead of 64 KiB made from the seed
@@ -195,7 +195,7 @@ impl Options {
     }
 
     fn chosen(&self) -> Result<Settings, Problem> {
-        let percent = self.max_failure_percentage.unwrap_or(25.0);
+        let percent = self.max_failure_percentage.unwrap_or(30.0);
         if !hundredths(percent) {
             return Err(Problem::new(format!(
                 "--max-failure-percentage {percent}: a number from 0 to 100 with at most two \
@@ -363,7 +363,7 @@ mod tests {
             ("--seed 4", "--seed 3"),
             ("--faults none", "--faults harsh"),
             ("--max-in-progress 5", "--max-in-progress 20"),
-            ("--max-failure-percentage 5", "--max-failure-percentage 25"),
+            ("--max-failure-percentage 5", "--max-failure-percentage 30"),
             ("--image a.bin", "--image (made from the seed)"),
         ] {
             let no = read(line).unwrap().settings(Some(&stored)).unwrap_err();

@@ -159,7 +159,7 @@ impl fmt::Display for Report {
             .flat_map(|tally| &tally.apart)
             .take(NAMED)
         {
-            writeln!(f, "\n  apart: {apart}")?;
+            writeln!(f, "  apart: {apart}")?;
         }
         writeln!(f)?;
         if self.faults.is_empty() {

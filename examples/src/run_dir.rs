@@ -95,16 +95,20 @@ impl RunDir {
             .try_for_each(|end| gone(fs::remove_file(beside(&self.db, end))))
     }
 
-    /// Makes the directories.
-    pub fn make(&self) -> Result<(), Problem> {
-        let flash = self.flash();
-        fs::create_dir_all(&flash).map_err(|error| Problem::because(flash.display(), &error))
+    /// Makes the directory of a database whose place was not chosen by the user.
+    pub fn make_place(&self) -> Result<(), Problem> {
+        match self.db.parent() {
+            Some(place) if self.anew => made(place),
+            _ => Ok(()),
+        }
     }
 
-    /// Writes down what the run does, and where its image is served. The database must be open: it
+    /// Makes the directory of the flash, and writes down there what the run does, and where its image
+    /// is served. The database must be open: it
     /// is the lock.
     pub fn keep(&mut self, port: u16) -> Result<(), Problem> {
         self.kept.port = Some(port);
+        made(&self.flash())?;
         let path = self.flash().join(KEPT);
         let failed = |error: &dyn std::error::Error| Problem::because(path.display(), error);
         let text = serde_json::to_vec_pretty(&self.kept).map_err(|error| failed(&error))?;
@@ -149,6 +153,10 @@ impl RunDir {
     pub fn flash(&self) -> PathBuf {
         beside(&self.db, ".flash")
     }
+}
+
+fn made(dir: &Path) -> Result<(), Problem> {
+    fs::create_dir_all(dir).map_err(|error| Problem::because(dir.display(), &error))
 }
 
 fn beside(db: &Path, end: &str) -> PathBuf {
@@ -207,7 +215,6 @@ mod tests {
         let db = dir.path().join("x.db");
         let mut run = RunDir::choose(&options(&db)).unwrap();
         assert!(!run.is_known() && run.port().is_none());
-        run.make().unwrap();
         run.keep(1234).unwrap();
         let again = RunDir::choose(&options(&db)).unwrap();
         assert!(again.is_known() && !again.begins_anew());
@@ -229,7 +236,6 @@ mod tests {
         };
         fs::write(&image, "one").unwrap();
         let mut run = RunDir::choose(&options).unwrap();
-        run.make().unwrap();
         run.keep(1).unwrap();
         assert!(RunDir::choose(&options).is_ok());
         fs::write(&image, "two").unwrap();
@@ -242,7 +248,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let db = dir.path().join("x.db");
         let mut run = RunDir::choose(&options(&db)).unwrap();
-        run.make().unwrap();
         run.keep(1).unwrap();
         fs::write(&db, "").unwrap();
         fs::write(dir.path().join("y.db"), "").unwrap();

@@ -1,13 +1,8 @@
-//! The quickstart as a whole, with a small fleet.
-#![expect(clippy::unwrap_used, reason = "what can't be set up fails the test")]
-
-#[path = "../quickstart.rs"]
-#[expect(dead_code, reason = "its `main` is not called")]
-mod quickstart;
+//! The quickstart from its options to its result.
 
 use std::path::Path;
 
-use quickstart::quickstart;
+use crate::quickstart::quickstart;
 use sortie_examples::{
     log::{self, Ledger, Standing},
     options::Options,
@@ -68,6 +63,7 @@ async fn what_can_not_be_run_is_one_sentence() {
         ("none/none.db", "--devices 0", "--devices 0"),
         ("x.db", "--image /nowhere/image.bin", "/nowhere/image.bin"),
         ("x.db", "--broker localhost", "--broker"),
+        ("none/none.db", "", "none.db"),
         (
             "x.db",
             &format!("--devices 300 --image {}", path("large.bin").display()),
@@ -80,4 +76,8 @@ async fn what_can_not_be_run_is_one_sentence() {
         assert_eq!(no.lines().count(), 1, "{db} {line}: {no}");
     }
     other.close().await;
+    // None of them has left anything but the database's own files.
+    let left = std::fs::read_dir(dir.path()).unwrap();
+    let left = left.filter(|entry| entry.as_ref().unwrap().path().is_dir());
+    assert_eq!(left.count(), 0);
 }
