@@ -378,11 +378,13 @@ async fn an_engine_killed_twice_while_devices_go_on_finishes_with_one_outcome_ea
         world.switch_on(PATIENT);
         server.held(LIMIT).await;
 
-        // Killed. The devices go on, and their results wait at the broker.
+        // Killed. The devices go on, and their results wait at the broker, although it is killed, too.
         drop((engine, campaign));
         let unheard = world.in_the_middle();
         server.open();
         let success = [r#""status":"Success""#];
+        world.reported(unheard.clone(), &success).await;
+        world.broker.restart();
         world.reported(unheard.clone(), &success).await;
         assert_eq!(world.in_the_middle(), unheard);
 

@@ -19,7 +19,7 @@ use common::{
     mosquitto::{Message, Mosquitto, Onlooker, publish},
     new_image, old_image, register, roll_out, rows,
     server::ImageServer,
-    table, within,
+    table, until, within,
 };
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use sortie::{CampaignHandle, CampaignOutcome, Engine, Push, Sha256};
@@ -207,15 +207,19 @@ async fn killed_in_the_middle(kill: fn(&mut ShellDevice)) {
     let mut device = ShellDevice::start(stage.broker.port);
     let (engine, campaign) = stage.campaign(new_image().sha256).await;
     stage.reported("Downloading").await;
-    stage.server.held(1).await;
+    until(async || device.file("part").is_some_and(|part| !part.is_empty())).await;
     kill(&mut device);
     assert!(!device.is_updated() && campaign.progress().outcome.is_none());
-    stage.server.open();
+    // It goes on before the clients of its former life can, if they live.
     device.start_again();
+    stage.server.held(2).await;
+    stage.server.open();
     let end = campaign.finished().await.unwrap();
     assert_eq!(end.outcome, Some(CampaignOutcome::Success));
     assert_eq!(table(&campaign).await, rows([("successful: updated", 1)]));
     assert!(device.is_updated());
+    let asked = stage.server.asked();
+    assert!(matches!(asked[..], [0, from] if from > 0), "resumed: {asked:?}");
     stage.is_cleared().await;
     stage.ends(engine, updated()).await;
 }
