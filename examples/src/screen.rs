@@ -35,7 +35,6 @@ pub enum Screen {
 /// Bars and the latest notes.
 #[derive(Debug)]
 pub struct Bars {
-    all: MultiProgress,
     idle: ProgressBar,
     in_progress: ProgressBar,
     successful: ProgressBar,
@@ -138,7 +137,6 @@ impl Bars {
         };
         let notes = (0..NOTES_SHOWN).map(line).collect();
         Self {
-            all,
             idle,
             in_progress,
             successful,
@@ -200,8 +198,8 @@ impl Bars {
         ] {
             bar.abandon();
         }
-        // The terminal may be gone, which is no reason to stop.
-        let _gone = self.all.println("");
+        // The cursor stands behind the last bar. The terminal may be gone, which is no reason to stop.
+        let _gone = writeln!(std::io::stdout(), "\n");
     }
 }
 
