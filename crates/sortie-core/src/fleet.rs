@@ -161,20 +161,10 @@ impl Fleet {
         }
     }
 
-    /// Whether the link is up.
-    pub fn is_linked(&self) -> bool {
-        self.link != 0
-    }
-
     /// Whether a device is known to be online now.
     pub fn is_online(&self, slot: DeviceSlot) -> bool {
         let device = self.device(slot);
         self.link != 0 && device.heard_in == self.link && device.online
-    }
-
-    /// Whether anything of a device's presence was heard since the link came up.
-    pub fn is_heard(&self, slot: DeviceSlot) -> bool {
-        self.link != 0 && self.device(slot).heard_in == self.link
     }
 
     /// A device said that it is online.
@@ -289,7 +279,7 @@ mod tests {
         fleet.link(false);
         assert!(!fleet.is_online(slot));
         fleet.link(true);
-        assert!(!fleet.is_online(slot) && !fleet.is_heard(slot));
+        assert!(!fleet.is_online(slot));
         fleet.online(slot, &birth("s", 0));
         assert!(fleet.is_online(slot));
     }

@@ -6,7 +6,7 @@ use sortie_protocol::{DeviceId, Progress, Report};
 use uuid::Uuid;
 
 use super::{
-    CampaignEvent, Command, CommandKind, End, ImageCopy, Outcome, Rejection, Start, State, Status,
+    CampaignEvent, Command, CommandKind, End, ImageCopy, Rejection, Start, State, Status,
     TargetIndex, TargetReason, TargetStatus, Verdict,
     ready::Ready,
     spec::PushSpec,
@@ -81,6 +81,10 @@ pub(super) struct Deciding<'a> {
     pub(super) now: Now,
     pub(super) out: &'a mut Output,
 }
+
+/// After a restart all timers run out at once (C2); a batch stays bounded all the same. What is left is
+/// still due, so that [`Campaign::next_due`] is in the past.
+const EVENTS_OF_A_TICK_MAX: usize = 1_000;
 
 /// A chunk of the snapshot in one event (design 4).
 const DEVICES_IN_AN_EVENT_MAX: usize = 1_000;
@@ -192,7 +196,9 @@ impl Campaign {
                 }
             }
             Input::Progress(index, progress) => {
-                if self.is_last(index, OperationId(progress.operation), fleet) {
+                // Before the first report, P4 waits for that (C3).
+                let heard = self.state.target(index).is_some_and(|t| t.heard.is_some());
+                if heard && self.is_last(index, OperationId(progress.operation), fleet) {
                     self.progressed(index, progress.status, progress.percent, d);
                 }
             }
@@ -226,6 +232,24 @@ impl Campaign {
         }
         self.settle(d);
         Ok(())
+    }
+
+    /// What was decided is durable now: the requests leave now, and P4 counts from here. An append that
+    /// took long fails nobody.
+    pub fn committed(&mut self, events: &[crate::Event], now: Now) {
+        let Some(mechanism) = self.mechanism() else {
+            return;
+        };
+        for event in events {
+            if let crate::Event::Campaign(
+                CampaignEvent::OperationStarted { target, .. }
+                | CampaignEvent::RequestRetried { target },
+            ) = event
+                && self.timers.waits_for_report(*target)
+            {
+                self.timers.request(*target, &mechanism, now.listened);
+            }
+        }
     }
 
     /// Pushes what is ready, while slots are free (P1, P2), adding at most about `events_max` events.
@@ -348,7 +372,9 @@ impl Campaign {
     }
 
     fn tick(&mut self, d: &mut Deciding<'_>) {
-        while let Some((index, due)) = self.timers.expired(d.now.listened) {
+        while d.out.events.len() < EVENTS_OF_A_TICK_MAX
+            && let Some((index, due)) = self.timers.expired(d.now.listened)
+        {
             let Some(mechanism) = self.mechanism() else {
                 return;
             };
@@ -554,12 +580,5 @@ impl Campaign {
     pub(super) fn emit(&mut self, event: CampaignEvent, d: &mut Deciding<'_>) {
         self.state.apply(d.now.at, &event);
         d.out.events.push(event);
-    }
-}
-
-impl Outcome {
-    /// Whether the campaign did what it was for.
-    pub const fn is_success(self) -> bool {
-        matches!(self, Self::Success)
     }
 }

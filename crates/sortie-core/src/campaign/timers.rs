@@ -140,7 +140,9 @@ impl Timers {
         else {
             return;
         };
-        let reached = (status.stage().unwrap_or(0), percent);
+        // `error` is no advance.
+        let Some(stage) = status.stage() else { return };
+        let reached = (stage, percent);
         if reached > furthest {
             let stage = mechanism
                 .stage_timeout_ms
@@ -161,6 +163,11 @@ impl Timers {
         if let Some(running) = self.running.remove(&index) {
             self.due.remove(&(running.next().0, index));
         }
+    }
+
+    /// Whether P4's timer runs.
+    pub(super) fn waits_for_report(&self, index: TargetIndex) -> bool {
+        matches!(self.running.get(&index), Some(Running::Request { .. }))
     }
 
     /// Whether R4's backoff still holds the target back.

@@ -310,7 +310,7 @@ impl Plan {
     }
 
     fn push(&mut self, event: CatalogEvent) {
-        self.state.apply(&event);
+        self.state.apply(self.state.last_at, &event);
         self.events.push(event);
     }
 }
@@ -336,7 +336,7 @@ mod tests {
     fn declared(draft: &Catalog) -> CatalogState {
         let mut state = CatalogState::default();
         for event in draft.plan(&state).unwrap() {
-            state.apply(&event);
+            state.apply(crate::Timestamp(0), &event);
         }
         state
     }

@@ -1,13 +1,13 @@
 //! The fold over the catalog stream.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use sortie_protocol::DeviceId;
 
 use super::{Artifact, CatalogEvent};
 use crate::{
-    BaseImageId, ChannelId, CollectionId, Device, GroupId, Selector, SystemModelId,
-    VersionRequirement, campaign::ImageCopy,
+    BaseImageId, ChannelId, CollectionId, CommandId, Device, GroupId, Selector, SystemModelId,
+    Timestamp, VersionRequirement, campaign::ImageCopy,
 };
 
 /// What has been declared.
@@ -21,8 +21,10 @@ pub struct CatalogState {
     pub groups: BTreeMap<GroupId, Group>,
     /// The Channels.
     pub channels: BTreeMap<ChannelId, Channel>,
-    /// The epoch of the latest owner.
-    pub epoch: u64,
+    /// The latest recorded time; wall time is never taken below it (C5).
+    pub last_at: Timestamp,
+    /// The last 256 declarations that changed something, and how many events each led to (K1).
+    commands: VecDeque<(CommandId, usize)>,
 }
 
 /// A Base Image.
@@ -60,11 +62,14 @@ pub struct Channel {
     pub groups: Vec<GroupId>,
 }
 
+/// How many commands of a stream are kept (K1).
+const COMMANDS_KEPT: usize = 256;
+
 impl CatalogState {
     /// Folds one event.
-    pub fn apply(&mut self, event: &CatalogEvent) {
+    pub fn apply(&mut self, at: Timestamp, event: &CatalogEvent) {
+        self.last_at = self.last_at.max(at);
         match event {
-            CatalogEvent::CatalogOwnerChanged { epoch, .. } => self.epoch = *epoch,
             CatalogEvent::CollectionDeclared {
                 collection,
                 system_model,
@@ -112,9 +117,25 @@ impl CatalogState {
                     },
                 );
             }
-            // The claim's row is kept beside the log, not here.
-            CatalogEvent::DeviceClaimRaised { .. } => {}
+            // Epochs and claims are kept beside the fold.
+            CatalogEvent::CatalogOwnerChanged { .. } | CatalogEvent::DeviceClaimRaised { .. } => {}
         }
+    }
+
+    /// Notes that a declaration was carried out, in a commit with these events (K1).
+    pub fn note_command(&mut self, command: CommandId, events: usize) {
+        if self.commands.len() == COMMANDS_KEPT {
+            self.commands.pop_front();
+        }
+        self.commands.push_back((command, events));
+    }
+
+    /// How many events this declaration led to, if it is among the last 256 (K1).
+    pub fn declared(&self, command: CommandId) -> Option<usize> {
+        self.commands
+            .iter()
+            .find(|(id, _)| *id == command)
+            .map(|(_, events)| *events)
     }
 
     /// The image as a campaign copies it (T4), if it is declared.

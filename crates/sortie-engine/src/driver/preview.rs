@@ -98,9 +98,11 @@ async fn catalog(log: &dyn EventStore) -> Result<CatalogState, CallError> {
             return Ok(state);
         };
         after = last.first + last.events.len() as u64 - 1;
-        for event in page.commits.iter().flat_map(|commit| &commit.events) {
-            if let Event::Catalog(event) = event {
-                state.apply(event);
+        for commit in &page.commits {
+            for event in &commit.events {
+                if let Event::Catalog(event) = event {
+                    state.apply(commit.at, event);
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What follows an append.
 
-use sortie_core::{ClaimPhase, StreamId};
+use sortie_core::{ClaimPhase, Now, StreamId};
 use sortie_ports::{AppendError, Version};
 
 use super::{
@@ -41,6 +41,14 @@ impl Node {
             owns,
             ..
         } = batch;
+        let listened = self.clock.now(self.now.monotonic);
+        if let Some(Slot {
+            body: Body::Campaign(campaign),
+            ..
+        }) = self.streams.get_mut(&stream)
+        {
+            campaign.committed(&events, Now { at, listened });
+        }
         for device in taken {
             self.claims.taken(device);
         }
@@ -106,7 +114,6 @@ impl Node {
         }
         slot.owned = false;
         slot.changed.clear();
-        slot.resolving = false;
         if let AppendError::Fenced { epoch } = &error {
             slot.epoch = slot.epoch.max(*epoch);
         }

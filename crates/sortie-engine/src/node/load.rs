@@ -2,14 +2,17 @@
 
 use sortie_core::{
     Campaign, ClaimPhase, ClaimRow, DeviceSlot, Event, Now, Output, State, StreamId, TargetIndex,
-    campaign::Input,
+    Timestamp, campaign::Input,
 };
 use sortie_ports::{Page, ReadError};
 
 use super::{
-    Interest, Node, NodeOutput, View, full_text,
+    Interest, Node, NodeOutput, StartOrder, View, full_text,
     stream::{Batch, Body, Fold, Slot},
 };
+
+/// How many streams are folded at once at the start.
+const LOADS_AT_ONCE_MAX: usize = 4;
 
 impl Node {
     /// The first thing of all: what the store has.
@@ -24,8 +27,24 @@ impl Node {
                 .or_insert_with(|| Slot::new(stream));
         }
         self.recovering = self.streams.keys().copied().collect();
-        for stream in self.recovering.clone() {
-            self.load(stream);
+        // The catalog first; of the others few at once, since a fold is as large as its campaign.
+        self.to_load = self.recovering.iter().copied().collect();
+        for _ in 0..LOADS_AT_ONCE_MAX {
+            self.load_next();
+        }
+    }
+
+    fn load_next(&mut self) {
+        if let Some(stream) = self.to_load.pop_front() {
+            if self
+                .streams
+                .get(&stream)
+                .is_some_and(|slot| matches!(slot.body, Body::Unloaded))
+            {
+                self.load(stream);
+            } else {
+                self.load_next();
+            }
         }
     }
 
@@ -52,11 +71,14 @@ impl Node {
                     for event in &commit.events {
                         fold.apply(commit.at, event);
                     }
-                    if let Fold::Campaign(state) = fold {
-                        commit
-                            .commands
-                            .iter()
-                            .for_each(|c| state.note_command(c.id));
+                    for command in &commit.commands {
+                        match fold {
+                            Fold::Campaign(state) => state.note_command(command.id),
+                            // One declaration a commit, see `decide_catalog`.
+                            Fold::Catalog(state) => {
+                                state.note_command(command.id, commit.events.len());
+                            }
+                        }
                     }
                     slot.version = commit.first + commit.events.len() as u64 - 1;
                     slot.epoch = slot.epoch.max(commit.epoch);
@@ -102,6 +124,8 @@ impl Node {
         let Some(slot) = self.streams.get_mut(&stream) else {
             return;
         };
+        slot.failures = 0;
+        slot.trouble = None;
         for query in std::mem::take(&mut slot.queries) {
             (query.ask)(Ok(View::new(&campaign, &self.fleet)));
         }
@@ -146,11 +170,30 @@ impl Node {
     }
 
     /// Registers the campaign as interested in its devices, in the order of starts (O2).
-    pub(super) fn interest(&mut self, stream: StreamId, campaign: &Campaign) {
-        let order = campaign.state().started_at().map_or(i64::MAX, |at| at.0);
+    fn interest(&mut self, stream: StreamId, campaign: &Campaign) {
+        let Some(started) = campaign.state().started_at() else {
+            return;
+        };
+        let order = match self.streams.get(&stream).map_or(i64::MAX, Slot::order) {
+            i64::MAX if self.recovered => self.next_order(started),
+            // At the recovery wall time is all that is known of the order.
+            i64::MAX => started.0,
+            order => order,
+        };
+        self.last_order = self.last_order.max(order);
         if let Some(slot) = self.streams.get_mut(&stream) {
             slot.order = order;
         }
+        self.interest_at(order, stream, campaign);
+    }
+
+    /// The place of a campaign that starts now: after all that have, also when wall time has stepped back.
+    pub(super) fn next_order(&mut self, started: Timestamp) -> StartOrder {
+        self.last_order = started.0.max(self.last_order + 1);
+        self.last_order
+    }
+
+    pub(super) fn interest_at(&mut self, order: StartOrder, stream: StreamId, campaign: &Campaign) {
         for (target, slot) in (0..).map(TargetIndex).zip(campaign.slots()) {
             let interests = &mut self.interested[slot.index()];
             if !interests.iter().any(|interest| interest.stream == stream) {
@@ -183,11 +226,9 @@ impl Node {
         let mut batch = match &mut slot.body {
             Body::Catalog(state) => {
                 let event = sortie_core::CatalogEvent::CatalogOwnerChanged { epoch, nonce };
-                state.apply(&event);
-                Batch {
-                    at: self.now.wall,
-                    ..event.into()
-                }
+                let at = self.now.wall.max(state.last_at);
+                state.apply(at, &event);
+                Batch { at, ..event.into() }
             }
             Body::Campaign(campaign) => {
                 let now = self.campaign_now(campaign.state());
@@ -217,7 +258,9 @@ impl Node {
     /// A stream is there, or never will be: what waited for it can be looked at again.
     pub(super) fn there(&mut self, stream: StreamId) {
         self.settled(stream);
-        self.recovering.remove(&stream);
+        if self.recovering.remove(&stream) {
+            self.load_next();
+        }
         if self.recovering.is_empty() {
             self.recovered = true;
         }
@@ -229,11 +272,12 @@ impl Node {
         };
         slot.body = Body::Halted(why.into());
         slot.batch = None;
+        slot.changed.clear();
         if let Some(progress) = &mut slot.progress {
             progress.halted = Some(why.into());
         }
         let queries = std::mem::take(&mut slot.queries);
-        let mut asks = vec![];
+        let mut asks = std::mem::take(&mut slot.deciding);
         while let Some(work) = slot.inbox.pop() {
             if let super::stream::Work::Command(command) = work {
                 asks.push(command.ask);

@@ -33,8 +33,8 @@ mod stream;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use sortie_core::{DeviceId, DeviceSlot, Fleet, StreamId};
-use sortie_ports::{BoxError, Registers};
+use sortie_core::{Campaign, DeviceId, DeviceSlot, Fleet, StreamId};
+use sortie_ports::BoxError;
 use sortie_protocol::{Presence, Progress as DeviceProgress, Report, Route};
 use uuid::Uuid;
 
@@ -67,6 +67,10 @@ pub struct Node {
     writes: Writes,
     outputs: VecDeque<NodeOutput>,
     nonces: u64,
+    /// Streams of the first recovery that are not being folded yet.
+    to_load: VecDeque<StreamId>,
+    /// The latest place given out in the order of starts (O2).
+    last_order: StartOrder,
     dropped_reports: u64,
 }
 
@@ -97,6 +101,8 @@ impl Node {
             writes: Writes::default(),
             outputs: VecDeque::new(),
             nonces: 0,
+            to_load: VecDeque::new(),
+            last_order: i64::MIN + 1,
             dropped_reports: 0,
         }
     }
@@ -161,28 +167,32 @@ impl Node {
     }
 
     fn stream_wake(&self, slot: &Slot) -> Option<std::time::Duration> {
-        let now = self.now;
-        let retry = slot.retry_at;
         let campaign = slot.settled_campaign();
         let timer = campaign
-            .and_then(sortie_core::Campaign::next_due)
+            .and_then(Campaign::next_due)
             .and_then(|due| self.clock.monotonic(due));
-        // A start time is wall time; if that steps, the tick after the step finds it due.
-        let start = campaign
-            .and_then(sortie_core::Campaign::start_at)
-            .map(|at| {
-                let ms = u64::try_from(at.0.saturating_sub(now.wall.0)).unwrap_or(0);
-                now.monotonic + std::time::Duration::from_millis(ms.min(WALL_LOOK_MS))
-            });
-        let start = if slot.resolving || slot.start_retry_at.is_some() {
-            None
-        } else {
-            start
-        };
-        [retry, timer, start, slot.start_retry_at]
-            .into_iter()
-            .flatten()
-            .min()
+        let start = campaign.and_then(|campaign| self.start_wake(slot, campaign));
+        [slot.retry_at, timer, start].into_iter().flatten().min()
+    }
+
+    /// When a campaign that has not started is to be looked at again. Not at all while the inventory is
+    /// being asked, or the catalog, whose commit touches every stream, is being written.
+    fn start_wake(&self, slot: &Slot, campaign: &Campaign) -> Option<std::time::Duration> {
+        let catalog = self
+            .streams
+            .get(&StreamId::Catalog)
+            .and_then(Slot::settled_catalog);
+        if slot.resolving || catalog.is_none() {
+            return None;
+        }
+        if campaign.wants_snapshot(self.campaign_now(campaign.state())) {
+            return Some(slot.start_retry_at.unwrap_or(self.now.monotonic));
+        }
+        // A start time is wall time; if that steps, the look after the step finds it due.
+        let at = campaign.start_at()?;
+        let ms = u64::try_from(at.0.saturating_sub(self.now.wall.0)).unwrap_or(0);
+        let wait = std::time::Duration::from_millis(ms.clamp(1, WALL_LOOK_MS));
+        Some(self.now.monotonic + wait)
     }
 
     fn tick(&mut self) {
@@ -218,9 +228,7 @@ impl Node {
             Presence::Online(birth) => {
                 self.fleet.online(slot, birth);
                 self.writes.born(slot, birth.generation, birth.behind);
-                if self.config.registers == Registers::Volatile {
-                    self.owe_in_force(slot);
-                }
+                self.owe_at_presence(slot);
                 self.compare_levels(slot);
             }
             Presence::Offline { session, .. } => {
@@ -249,9 +257,16 @@ impl Node {
         if !named {
             self.stray(slot);
         }
+        // After a campaign's end only a terminal word can add to its log (R5).
+        let over = |stream: &StreamId| {
+            let slot = self.streams.get(stream);
+            slot.is_some_and(|s| matches!(s.body, Body::Unloaded) && s.is_over())
+        };
         match stream {
-            Some(stream) => self.enqueue(stream, Work::Report(slot, report)),
-            None => self.dropped_reports += 1,
+            Some(stream) if report.status.is_terminal() || !over(&stream) => {
+                self.enqueue(stream, Work::Report(slot, report));
+            }
+            _ => self.dropped_reports += 1,
         }
     }
 
@@ -262,8 +277,6 @@ impl Node {
         let claim = self.fleet.device(slot).claim();
         if let Some(claim) = claim.filter(|claim| claim.operation.0 == progress.operation) {
             let stream = claim.holder;
-            self.writes
-                .heard_percent(slot, progress.status, progress.percent);
             self.enqueue(stream, Work::Progress(slot, progress));
         }
     }
@@ -273,7 +286,9 @@ impl Node {
     fn device_changed(&mut self, slot: DeviceSlot) {
         for interest in self.interested[slot.index()].clone() {
             if let Some(stream) = self.streams.get_mut(&interest.stream) {
-                stream.changed.push(interest.target);
+                if matches!(stream.body, Body::Campaign(_)) {
+                    stream.changed.insert(interest.target);
+                }
                 self.dirty.insert((interest.order, interest.stream));
             }
         }
@@ -295,13 +310,35 @@ impl Node {
     }
 
     fn enqueue(&mut self, stream: StreamId, work: Work) {
+        let now = self.now.monotonic;
+        let Some(slot) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        match slot.body {
+            // It stands until a restart, and so would what waits for it.
+            Body::Halted(_) => {
+                self.dropped_reports += u64::from(matches!(work, Work::Report(..)));
+                return;
+            }
+            // While an outage is waited out, work waits too.
+            Body::Unloaded if slot.retry_at.is_none() => {
+                let again = slot.loaded_at.map(|at| at + LATE_LOAD_INTERVAL);
+                match (&work, again) {
+                    // No device can make a finished campaign be folded over and over.
+                    (Work::Report(..), Some(again)) if again > now => slot.retry_at = Some(again),
+                    (Work::Report(..), _) => {
+                        slot.loaded_at = Some(now);
+                        self.load(stream);
+                    }
+                    _ => self.load(stream),
+                }
+            }
+            _ => {}
+        }
         if let Some(slot) = self.streams.get_mut(&stream) {
             slot.inbox.push(work);
-            if matches!(slot.body, Body::Unloaded) {
-                self.load(stream);
-            }
-            self.touch(stream);
         }
+        self.touch(stream);
     }
 
     /// A fresh nonce: random, since the driver drew the seed, and the same for a test's seed.
@@ -310,6 +347,9 @@ impl Node {
         Uuid::new_v5(&self.config.seed, &self.nonces.to_be_bytes())
     }
 }
+
+/// How often at most a finished campaign is folded again for reports that come after its end.
+const LATE_LOAD_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// How long at most until wall time is looked at again while a campaign waits for its start.
 const WALL_LOOK_MS: u64 = 60_000;

@@ -4,16 +4,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sortie_core::{
     Campaign, CatalogEvent, CatalogState, DeviceSlot, Event, Fleet, Now, Output, StreamId,
-    TargetIndex,
+    TargetIndex, Timestamp,
     campaign::{CampaignEvent, Input},
 };
 use sortie_ports::Append;
 
 use super::{
-    Node, NodeOutput, Resolve, View,
+    Node, NodeOutput, Resolve, StartOrder, View,
     command::{Command, Done, NodeCommand, Refusal},
     load::claim_of,
-    stream::{Batch, Body, Slot, Work},
+    stream::{Asked, Batch, Body, Slot, Work},
 };
 
 impl Node {
@@ -79,16 +79,24 @@ impl Node {
             && let Some(work) = slot.inbox.pop()
         {
             let snapshot = matches!(work, Work::Resolved(..));
+            if let Work::Command(command) = &work {
+                slot.deciding.push(command.ask);
+            }
             let reply = self.decide_work(stream, campaign, &work, now, &mut out, &mut batch);
             batch.replies.extend(reply);
             batch.works.push(work);
             if snapshot {
-                self.snapshot_decided(stream, campaign, now);
-                slot.order = campaign.state().started_at().map_or(i64::MAX, |at| at.0);
+                slot.order = self
+                    .snapshot_decided(stream, campaign, now)
+                    .unwrap_or(slot.order);
             }
         }
-        let _ = campaign.handle(&self.fleet, Input::Tick, now, &mut out);
+        if slot.inbox.is_empty() {
+            // Not before all that was heard has been heard out: an answer may wait there.
+            let _ = campaign.handle(&self.fleet, Input::Tick, now, &mut out);
+        }
         let more = campaign.pump(&self.fleet, now, &mut out, self.config.batch_events_max);
+        slot.deciding.clear();
         if more || !slot.inbox.is_empty() {
             self.dirty.insert((slot.order, stream));
         }
@@ -149,10 +157,18 @@ impl Node {
             Work::Progress(device, progress) => Input::Progress(target(device)?, *progress),
             Work::Refused(device, operation) => Input::SendRefused(target(device)?, *operation),
             Work::Raise(device, number) => Input::Raise(target(device)?, *number),
-            Work::Resolved(image, devices) => Input::Snapshot {
-                image: image.clone(),
-                devices: devices.clone(),
-            },
+            Work::Resolved(asked, devices) => {
+                let spec = campaign.state().spec()?;
+                if (&asked.base_image, &asked.channel) != (&spec.base_image, &spec.channel) {
+                    // It was edited meanwhile (L1): what was asked for is not what is to start.
+                    return None;
+                }
+                let image = Box::new(asked.image.clone());
+                Input::Snapshot {
+                    image,
+                    devices: devices.clone(),
+                }
+            }
         };
         // Only commands are refused.
         let _ = campaign.handle(&self.fleet, input, now, out);
@@ -169,14 +185,24 @@ impl Node {
     }
 
     /// The snapshot is in the campaign's state: its devices get their slots.
-    fn snapshot_decided(&mut self, stream: StreamId, campaign: &mut Campaign, now: Now) {
-        if campaign.state().started_at().is_none() || !campaign.slots().is_empty() {
-            return;
+    /// If the snapshot is in the campaign's state now, its devices get their slots, and it gets its place
+    /// in the order of starts.
+    fn snapshot_decided(
+        &mut self,
+        stream: StreamId,
+        campaign: &mut Campaign,
+        now: Now,
+    ) -> Option<StartOrder> {
+        let started = campaign.state().started_at()?;
+        if !campaign.slots().is_empty() {
+            return None;
         }
         let slots = campaign.state().devices().to_vec();
         let slots = slots.iter().map(|device| self.slot(device)).collect();
         campaign.arm_targets(slots, &self.fleet, now);
-        self.interest(stream, campaign);
+        let order = self.next_order(started);
+        self.interest_at(order, stream, campaign);
+        Some(order)
     }
 
     /// S2: resolves the Channel, if it is time and the catalog is there.
@@ -187,7 +213,14 @@ impl Node {
         let waits = slot
             .start_retry_at
             .is_some_and(|at| at > self.now.monotonic);
-        if slot.resolving || waits || !campaign.wants_snapshot(now) {
+        if !campaign.wants_snapshot(now) {
+            // Started, cancelled, deleted, or edited to start later.
+            slot.start_retry_at = None;
+            slot.start_failures = 0;
+            slot.start_trouble = None;
+            return;
+        }
+        if slot.resolving || waits {
             return;
         }
         let catalog = self
@@ -203,13 +236,19 @@ impl Node {
                 "{} or channel {} is gone",
                 spec.base_image, spec.channel
             ));
+            slot.start_retry_at = Some(self.now.monotonic + super::stream::backoff(u32::MAX));
             return;
         };
         let resolve = Resolve {
             system_model: image.system_model.clone(),
             groups,
         };
-        slot.image = Some(Box::new(image));
+        let (base_image, channel) = (spec.base_image.clone(), spec.channel.clone());
+        slot.asked = Some(Box::new(Asked {
+            base_image,
+            channel,
+            image,
+        }));
         slot.resolving = true;
         slot.start_retry_at = None;
         self.outputs.push_back(NodeOutput::Resolve(id, resolve));
@@ -226,11 +265,11 @@ impl Node {
             return;
         };
         slot.resolving = false;
-        match (result, slot.image.take()) {
-            (Ok(devices), Some(image)) => {
+        match (result, slot.asked.take()) {
+            (Ok(devices), Some(asked)) => {
                 slot.start_failures = 0;
                 slot.start_trouble = None;
-                self.enqueue(stream, Work::Resolved(image, devices));
+                self.enqueue(stream, Work::Resolved(asked, devices));
             }
             (Ok(_), None) => self.touch(stream),
             (Err(why), _) => {
@@ -247,33 +286,25 @@ impl Node {
             return;
         };
         let mut batch = Batch {
-            at: self.now.wall,
+            at: self.now.wall.max(catalog.last_at),
             ..Batch::default()
         };
         let mut events: Vec<CatalogEvent> = vec![];
         while let Some(work) = slot.inbox.pop() {
-            let create = matches!(
-                &work,
-                Work::Command(Command {
-                    what: NodeCommand::Create(..) | NodeCommand::Edit(..),
-                    ..
-                })
-            );
-            if create && !events.is_empty() {
-                // What it refers to must be durable first.
+            if matches!(work, Work::Command(_)) && !events.is_empty() {
+                // What it refers to must be durable first, and a declaration has a commit of its own.
                 slot.inbox.put_back(vec![work]);
                 break;
+            }
+            if let Work::Command(command) = &work {
+                slot.deciding.push(command.ask);
             }
             match &work {
                 Work::Command(command) => match &command.what {
                     NodeCommand::Declare(draft) => {
-                        let planned = draft.plan(catalog).map_err(Refusal::Invalid);
-                        let answer = planned.map(|planned| {
-                            for event in &planned {
-                                catalog.apply(event);
-                            }
-                            let count = planned.len();
-                            if count > 0 {
+                        let answer = declare(catalog, command, draft, batch.at);
+                        let answer = answer.map(|(count, planned)| {
+                            if !planned.is_empty() {
                                 batch.commands.push(command.recorded());
                             }
                             events.extend(planned);
@@ -303,6 +334,7 @@ impl Node {
             }
             batch.works.push(work);
         }
+        slot.deciding.clear();
         if events.is_empty() {
             for (ask, answer) in batch.replies {
                 self.reply(ask, answer);
@@ -345,6 +377,26 @@ impl Node {
             }));
         }
     }
+}
+
+/// Plans a declaration: how many events it leads to, or led to before (K1), and the events.
+fn declare(
+    catalog: &mut CatalogState,
+    command: &Command,
+    draft: &sortie_core::Catalog,
+    at: Timestamp,
+) -> Result<(usize, Vec<CatalogEvent>), Refusal> {
+    if let Some(count) = catalog.declared(command.id) {
+        return Ok((count, vec![]));
+    }
+    let planned = draft.plan(catalog).map_err(Refusal::Invalid)?;
+    for event in &planned {
+        catalog.apply(at, event);
+    }
+    if !planned.is_empty() {
+        catalog.note_command(command.id, planned.len());
+    }
+    Ok((planned.len(), planned))
 }
 
 /// Decides a command; the flag says whether it is to be recorded, having changed something.

@@ -7,7 +7,7 @@ use std::{
 
 use sortie_core::{ClaimPhase, DeviceId, DeviceSlot, StreamId};
 use sortie_ports::{Delivery, Registers, Request};
-use sortie_protocol::{Generation, Request as Body, Status as DeviceStatus};
+use sortie_protocol::{Generation, Request as Body};
 
 use super::{
     Node, NodeOutput,
@@ -16,6 +16,8 @@ use super::{
 
 /// How many writes are under way at once. Paces the rewrites after a reconnect.
 const WRITES_IN_FLIGHT_MAX: usize = 256;
+/// After so many failures in a row, about half a minute, a Cancel holds up no Updates any more (W4).
+const GATE_FAILURES_MAX: u32 = 5;
 /// W5: at most once a second a device.
 const W5_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -27,7 +29,7 @@ pub(super) struct Writes {
     first: VecDeque<DeviceSlot>,
     updates: VecDeque<DeviceSlot>,
     /// Owed, but what to write is being decided by this stream.
-    unsettled: HashMap<StreamId, Vec<DeviceSlot>>,
+    unsettled: HashMap<StreamId, BTreeSet<DeviceSlot>>,
     /// Cancels that must be acknowledged before any Update leaves (W4).
     gate: HashSet<DeviceSlot>,
     retries: BTreeSet<(Duration, DeviceSlot)>,
@@ -57,8 +59,6 @@ struct Mark {
     /// When levels were last found to differ and something was done for it (W5).
     answered: Option<Duration>,
     failures: u32,
-    /// As last heard; never an event.
-    heard: Option<(DeviceStatus, u8)>,
 }
 
 impl Writes {
@@ -89,10 +89,6 @@ impl Writes {
         mark.born = generation;
         mark.behind = behind;
         mark.sent = None;
-    }
-
-    pub(super) fn heard_percent(&mut self, slot: DeviceSlot, status: DeviceStatus, percent: u8) {
-        self.marks[slot.index()].heard = Some((status, percent));
     }
 
     pub(super) fn next_retry(&self) -> Option<Duration> {
@@ -159,14 +155,6 @@ enum Wanted {
 }
 
 impl Node {
-    /// What was last heard of a device's progress within its stage; never an event.
-    pub fn heard_progress(&self, device: DeviceSlot) -> Option<(DeviceStatus, u8)> {
-        self.writes
-            .marks
-            .get(device.index())
-            .and_then(|mark| mark.heard)
-    }
-
     /// What a device's register must hold, from committed state (W2).
     fn wanted(&self, device: DeviceSlot) -> Wanted {
         let Some(claim) = self.fleet.device(device).claim() else {
@@ -217,7 +205,7 @@ impl Node {
                     .unsettled
                     .entry(stream)
                     .or_default()
-                    .push(device);
+                    .insert(device);
             }
             Wanted::Nothing => mark.owed = false,
         }
@@ -228,23 +216,37 @@ impl Node {
         self.config.registers == Registers::Retained || self.fleet.is_online(device)
     }
 
-    /// W4: after recovery or a reconnect; a Cancel must be acknowledged before any Update leaves.
-    pub(super) fn owe_in_force(&mut self, device: DeviceSlot) {
+    /// What is in force is written again; nothing else waits for it.
+    fn owe_again(&mut self, device: DeviceSlot) {
         let claim = self.fleet.device(device).claim();
-        if claim.is_none_or(|claim| claim.phase == ClaimPhase::Free) {
-            return;
+        if claim.is_some_and(|claim| claim.phase != ClaimPhase::Free) {
+            self.owe(device);
         }
-        if !self.is_reachable(device) {
-            return;
+    }
+
+    /// A device whose register is gone with its connection is there again: what is in force is written,
+    /// unless it has seen more than that, which W5 exceeds first.
+    pub(super) fn owe_at_presence(&mut self, device: DeviceSlot) {
+        let born = self.writes.marks[device.index()].born;
+        let ahead = match self.wanted(device) {
+            Wanted::Write(body) => born.is_some_and(|born| born > body.generation()),
+            _ => false,
+        };
+        if self.config.registers == Registers::Volatile && !ahead {
+            self.owe_again(device);
         }
+    }
+
+    /// W4: after recovery or a reconnect; a Cancel must be acknowledged before any Update leaves.
+    fn owe_in_force(&mut self, device: DeviceSlot) {
         // A claim that is just being taken is open until the taking is committed.
         let open = self.claims.committed(&self.fleet, device);
         let open = open.is_some_and(|claim| claim.phase == ClaimPhase::Open);
         let cancel = matches!(self.wanted(device), Wanted::Write(Body::Cancel { .. }));
-        if (open || cancel) && self.writes.linked {
+        if (open || cancel) && self.writes.linked && self.is_reachable(device) {
             self.writes.gate.insert(device);
         }
-        self.owe(device);
+        self.owe_again(device);
     }
 
     pub(super) fn owe_all_in_force(&mut self) {
@@ -303,7 +305,7 @@ impl Node {
                     .unsettled
                     .entry(stream)
                     .or_default()
-                    .push(device);
+                    .insert(device);
                 return;
             }
             Wanted::Nothing => return,
@@ -372,7 +374,7 @@ impl Node {
                         .unsettled
                         .entry(stream)
                         .or_default()
-                        .push(device);
+                        .insert(device);
                 }
                 Wanted::Nothing => mark.owed = false,
             }
@@ -386,6 +388,7 @@ impl Node {
         };
         let now = self.now.monotonic;
         let away = !self.is_reachable(slot);
+        let wanted = self.wanted(slot);
         let mark = &mut self.writes.marks[slot.index()];
         if mark.in_flight.take().is_none() {
             return;
@@ -396,7 +399,15 @@ impl Node {
                 mark.failures = 0;
                 mark.sent = Some(generation);
                 mark.stray = false;
-                self.writes.gate.remove(&slot);
+                // Not by the acknowledgement of what was written before the Cancel.
+                match wanted {
+                    Wanted::Write(body) if body.generation() == generation => {
+                        self.writes.gate.remove(&slot);
+                    }
+                    // Looked at again once it is decided what the register holds.
+                    Wanted::Unsettled(_) if self.writes.gate.contains(&slot) => mark.owed = true,
+                    _ => {}
+                }
             }
             Delivery::NotNow if away => {
                 // It is written again when the device is there.
@@ -406,6 +417,10 @@ impl Node {
             Delivery::NotNow => {
                 mark.owed = true;
                 mark.failures += 1;
+                if mark.failures == GATE_FAILURES_MAX {
+                    // One register that can't be written must not stand in every device's way.
+                    self.writes.gate.remove(&slot);
+                }
                 let wait = Duration::from_secs(1 << (mark.failures - 1).min(6));
                 if self.writes.linked {
                     self.writes
@@ -417,10 +432,12 @@ impl Node {
             Delivery::Refused(_) => {
                 self.writes.gate.remove(&slot);
                 self.refused(slot, generation);
-                return;
+                if !self.writes.marks[slot.index()].owed {
+                    return;
+                }
             }
         }
-        if mark.owed {
+        if self.writes.marks[slot.index()].owed {
             self.owe(slot);
         }
         self.compare_levels(slot);

@@ -1,14 +1,14 @@
 //! What a node keeps of one stream.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
 use sortie_core::{
-    Campaign, CatalogEvent, CatalogState, ClaimChange, DeviceId, DeviceSlot, Event, OperationId,
-    State, StreamId, TargetIndex, Timestamp, campaign::ImageCopy,
+    BaseImageId, Campaign, CatalogEvent, CatalogState, ChannelId, ClaimChange, DeviceId,
+    DeviceSlot, Event, OperationId, State, StreamId, TargetIndex, Timestamp, campaign::ImageCopy,
 };
 use sortie_ports::{RecordedCommand, Version};
 use sortie_protocol::{Progress as DeviceProgress, Report};
@@ -33,7 +33,7 @@ pub(super) struct Slot {
     pub(super) owned: bool,
     pub(super) inbox: WorkInbox,
     /// Targets whose device's entry in the fleet changed.
-    pub(super) changed: Vec<TargetIndex>,
+    pub(super) changed: BTreeSet<TargetIndex>,
     /// What is being appended.
     pub(super) batch: Option<Batch>,
     pub(super) queries: Vec<Query>,
@@ -45,10 +45,14 @@ pub(super) struct Slot {
     pub(super) retry_at: Option<Duration>,
     /// How many failures in a row.
     pub(super) failures: u32,
+    /// Asks of commands that are being decided, to be answered if that panics.
+    pub(super) deciding: Vec<u64>,
+    /// When it was last folded for a report that came after its end.
+    pub(super) loaded_at: Option<Duration>,
     /// The inventory has been asked.
     pub(super) resolving: bool,
-    /// The image as it was when the inventory was asked.
-    pub(super) image: Option<Box<ImageCopy>>,
+    /// What the inventory was asked for.
+    pub(super) asked: Option<Box<Asked>>,
     /// The inventory could not answer: not before this.
     pub(super) start_retry_at: Option<Duration>,
     pub(super) start_failures: u32,
@@ -89,15 +93,27 @@ pub(super) enum Work {
     Refused(DeviceSlot, OperationId),
     /// Raise the device's claim to at least this number (W5).
     Raise(DeviceSlot, u64),
-    Resolved(Box<ImageCopy>, Vec<DeviceId>),
+    Resolved(Box<Asked>, Vec<DeviceId>),
 }
 
-/// Work that waits. Levels coalesce by device and operation, so that it is bounded by the fleet.
+/// What a snapshot was resolved for. An edit meanwhile makes it worthless.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Asked {
+    pub(super) base_image: BaseImageId,
+    pub(super) channel: ChannelId,
+    /// The image as it was then (T4).
+    pub(super) image: ImageCopy,
+}
+
+/// Work that waits. Levels coalesce by device and operation, and a device has few of them, so that it
+/// is bounded by the fleet.
 #[derive(Debug, Default)]
 pub(super) struct WorkInbox {
     order: VecDeque<u64>,
     work: HashMap<u64, Work>,
     keys: HashMap<Key, u64>,
+    /// How many reports of a device wait: it chooses the UUIDs that it names.
+    reports: HashMap<DeviceSlot, u8>,
     next: u64,
 }
 
@@ -106,7 +122,11 @@ enum Key {
     Report(DeviceSlot, Uuid),
     Progress(DeviceSlot),
     Raise(DeviceSlot),
+    Refused(DeviceSlot),
 }
+
+/// A device keeps at most 4 results beside what is under way (A3); more is noise.
+const REPORTS_OF_A_DEVICE_MAX: u8 = 8;
 
 impl WorkInbox {
     pub(super) fn push(&mut self, work: Work) {
@@ -125,7 +145,8 @@ impl WorkInbox {
             Work::Report(slot, report) => Some(Key::Report(*slot, report.operation)),
             Work::Progress(slot, _) => Some(Key::Progress(*slot)),
             Work::Raise(slot, _) => Some(Key::Raise(*slot)),
-            Work::Command(_) | Work::Refused(..) | Work::Resolved(..) => None,
+            Work::Refused(slot, _) => Some(Key::Refused(*slot)),
+            Work::Command(_) | Work::Resolved(..) => None,
         };
         if let Some(waiting) = key
             .as_ref()
@@ -141,6 +162,13 @@ impl WorkInbox {
                 *waiting = work;
             }
             return;
+        }
+        if let Work::Report(slot, _) = &work {
+            let reports = self.reports.entry(*slot).or_default();
+            if *reports == REPORTS_OF_A_DEVICE_MAX {
+                return;
+            }
+            *reports += 1;
         }
         let number = self.next;
         self.next += 1;
@@ -159,11 +187,20 @@ impl WorkInbox {
         let number = self.order.pop_front()?;
         let work = self.work.remove(&number)?;
         match &work {
-            Work::Report(slot, report) => self.keys.remove(&Key::Report(*slot, report.operation)),
-            Work::Progress(slot, _) => self.keys.remove(&Key::Progress(*slot)),
-            Work::Raise(slot, _) => self.keys.remove(&Key::Raise(*slot)),
-            Work::Command(_) | Work::Refused(..) | Work::Resolved(..) => None,
-        };
+            Work::Report(slot, report) => {
+                self.keys.remove(&Key::Report(*slot, report.operation));
+                if let Some(reports) = self.reports.get_mut(slot) {
+                    *reports -= 1;
+                    if *reports == 0 {
+                        self.reports.remove(slot);
+                    }
+                }
+            }
+            Work::Progress(slot, _) => drop(self.keys.remove(&Key::Progress(*slot))),
+            Work::Raise(slot, _) => drop(self.keys.remove(&Key::Raise(*slot))),
+            Work::Refused(slot, _) => drop(self.keys.remove(&Key::Refused(*slot))),
+            Work::Command(_) | Work::Resolved(..) => {}
+        }
         Some(work)
     }
 
@@ -197,7 +234,7 @@ impl Slot {
             epoch: 0,
             owned: false,
             inbox: WorkInbox::default(),
-            changed: vec![],
+            changed: BTreeSet::new(),
             batch: None,
             queries: vec![],
             progress: None,
@@ -208,8 +245,10 @@ impl Slot {
             },
             retry_at: None,
             failures: 0,
+            deciding: vec![],
+            loaded_at: None,
             resolving: false,
-            image: None,
+            asked: None,
             start_retry_at: None,
             start_failures: 0,
             start_trouble: None,
@@ -219,6 +258,11 @@ impl Slot {
 
     pub(super) fn order(&self) -> StartOrder {
         self.order
+    }
+
+    /// Finished and drained, as far as is committed.
+    pub(super) fn is_over(&self) -> bool {
+        self.progress.as_ref().is_some_and(Progress::is_over)
     }
 
     /// The campaign, if what it says is committed.
@@ -248,7 +292,7 @@ impl Fold {
 
     pub(super) fn apply(&mut self, at: Timestamp, event: &Event) {
         match (self, event) {
-            (Self::Catalog(state), Event::Catalog(event)) => state.apply(event),
+            (Self::Catalog(state), Event::Catalog(event)) => state.apply(at, event),
             (Self::Campaign(state), Event::Campaign(event)) => state.apply(at, event),
             // A store hands a stream's events out as that stream's kind.
             _ => {}

@@ -184,9 +184,15 @@ impl Checker {
             CampaignEvent::ContradictoryReport { .. } => {
                 panic!("7: devices tell one result for a UUID: {event:?}");
             }
-            CampaignEvent::CampaignStarted { .. } | CampaignEvent::CampaignResumed => {
+            CampaignEvent::CampaignStarted { image } => {
                 seen.stopped = false;
+                let wanted = &state.spec().unwrap().base_image.version;
+                assert_eq!(
+                    image.version, *wanted,
+                    "L1: what starts is not what was asked for"
+                );
             }
+            CampaignEvent::CampaignResumed => seen.stopped = false,
             CampaignEvent::CampaignPausing
             | CampaignEvent::CampaignCancelled
             | CampaignEvent::CampaignFailed => seen.stopped = true,

@@ -119,26 +119,30 @@ impl World {
         self.command(NodeCommand::Declare(catalog));
         for n in 0..=self.rng.below(3) {
             let id = CampaignId::from_name(&n.to_string());
-            let image = *self.rng.pick(&["os@2.0.0", "os@3.0.0"]);
-            let push = Push::new()
-                .max_in_progress_operations(u32::try_from(1 + self.rng.below(4)).unwrap())
-                .max_failure_percentage(*self.rng.pick(&[0.0, 10.0, 33.33, 100.0]))
-                .force_downgrade(self.rng.one_in(4))
-                .request_timeout(Duration::from_mins(5))
-                .request_retries(u32::try_from(self.rng.below(4)).unwrap())
-                .busy_retries(u32::try_from(self.rng.below(3)).unwrap());
-            let start = match self.rng.below(4) {
-                0 => Start::ByHand,
-                1 => Start::At(Timestamp(self.wall + 100_000)),
-                _ => Start::Now,
-            };
-            let channel = "all".parse().unwrap();
-            let new = NewCampaign::new("c", image.parse().unwrap(), channel)
-                .mechanism(push)
-                .start(start);
+            let new = self.draft();
             self.command(NodeCommand::Create(id, new.into()));
             self.campaigns.push(id);
         }
+    }
+
+    fn draft(&mut self) -> NewCampaign {
+        let image = *self.rng.pick(&["os@2.0.0", "os@3.0.0"]);
+        let push = Push::new()
+            .max_in_progress_operations(u32::try_from(1 + self.rng.below(4)).unwrap())
+            .max_failure_percentage(*self.rng.pick(&[0.0, 10.0, 33.33, 100.0]))
+            .force_downgrade(self.rng.one_in(4))
+            .request_timeout(Duration::from_mins(5))
+            .request_retries(u32::try_from(self.rng.below(4)).unwrap())
+            .busy_retries(u32::try_from(self.rng.below(3)).unwrap());
+        let start = match self.rng.below(4) {
+            0 => Start::ByHand,
+            1 => Start::At(Timestamp(self.wall + 100_000)),
+            _ => Start::Now,
+        };
+        let channel = "all".parse().unwrap();
+        NewCampaign::new("c", image.parse().unwrap(), channel)
+            .mechanism(push)
+            .start(start)
     }
 
     pub(crate) fn fault(&mut self, kind: &'static str) {
@@ -632,6 +636,11 @@ impl World {
                 self.command(NodeCommand::CancelOperation(campaign, device));
                 return;
             }
+            13 => {
+                let edited = self.draft();
+                self.command(NodeCommand::Edit(campaign, edited.into()));
+                return;
+            }
             _ => sortie_core::Command::Start,
         };
         self.command(NodeCommand::Campaign(campaign, command));
@@ -724,6 +733,19 @@ impl World {
         );
     }
 
+    /// With nothing under way and nothing due, the node must not ask to be looked at (it would spin).
+    fn check_wake(&mut self) {
+        self.input(NodeInput::Tick);
+        self.drain();
+        if self.pending.is_empty() {
+            let wake = self.node.as_ref().and_then(Node::wake);
+            assert!(
+                wake.is_none_or(|at| at > self.monotonic),
+                "it spins: {wake:?}"
+            );
+        }
+    }
+
     /// Performs all that is under way, until nothing is.
     fn settle(&mut self) {
         for _ in 0..100_000 {
@@ -741,7 +763,7 @@ impl World {
                     self.disconnect(index);
                 }
             } else {
-                return;
+                return self.check_wake();
             }
         }
         panic!("9: what is under way never comes to rest");
