@@ -167,6 +167,11 @@ impl Fleet {
         self.link != 0 && device.heard_in == self.link && device.online
     }
 
+    /// Whether anything of a device's presence was heard since the link came up.
+    pub fn is_heard(&self, slot: DeviceSlot) -> bool {
+        self.link != 0 && self.device(slot).heard_in == self.link
+    }
+
     /// A device said that it is online.
     pub fn online(&mut self, slot: DeviceSlot, birth: &Birth) {
         let session: Arc<str> = birth.session.as_str().into();
