@@ -219,7 +219,10 @@ async fn killed_in_the_middle(kill: fn(&mut ShellDevice)) {
     assert_eq!(table(&campaign).await, rows([("successful: updated", 1)]));
     assert!(device.is_updated());
     let asked = stage.server.asked();
-    assert!(matches!(asked[..], [0, from] if from > 0), "resumed: {asked:?}");
+    assert!(
+        matches!(asked[..], [0, from] if from > 0),
+        "resumed: {asked:?}"
+    );
     stage.is_cleared().await;
     stage.ends(engine, updated()).await;
 }
