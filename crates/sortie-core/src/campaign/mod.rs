@@ -5,8 +5,8 @@
 //!                                    └─▶ targets whose request register is to be written
 //! ```
 //!
-//! - [`event`]: what is recorded. [`state`]: the fold. [`spec`]: what a campaign is made of.
-//! - [`decide`]: what an input leads to. [`eligibility`]: rules E. [`timers`], [`ready`]: what a
+//! - `event.rs`: what is recorded. `state.rs`: the fold. `spec.rs`: what a campaign is made of.
+//! - `decide.rs`: what an input leads to. `eligibility.rs`: rules E. `timers.rs`, `ready.rs`: what a
 //!   running campaign keeps beside its state, built anew by [`Campaign::arm`].
 
 mod command;
