@@ -14,6 +14,8 @@ pub struct Overheard<E> {
     device: DeviceId,
     versions: Arc<dyn Versions>,
     notes: Option<Notes>,
+    /// Told last, so that each failed attempt to connect is not told again.
+    connected: Option<bool>,
 }
 
 impl<E> Overheard<E> {
@@ -29,10 +31,19 @@ impl<E> Overheard<E> {
             device,
             versions,
             notes,
+            connected: None,
         }
     }
 
-    fn overhear(&self, event: &LinkEvent) {
+    fn overhear(&mut self, event: &LinkEvent) {
+        let connected = match event {
+            LinkEvent::Connected { .. } => Some(true),
+            LinkEvent::Disconnected => Some(false),
+            _ => None,
+        };
+        if connected.is_some() && std::mem::replace(&mut self.connected, connected) == connected {
+            return;
+        }
         let what = match event {
             LinkEvent::Connected { .. } => "is connected".into(),
             LinkEvent::Disconnected => "has no connection".into(),
