@@ -16,6 +16,7 @@ mod ids;
 mod invalid;
 mod selector;
 mod stream;
+mod text;
 mod time;
 mod version;
 

@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use crate::Device;
+use crate::{Device, text::serde_as_text};
 
 /// A filter over a device's tags, in Edgehog's syntax (rule T3): `"x" in tags`,
 /// `"x" not in tags`, joined with `and` (which binds tighter) and `or`, and parentheses.
@@ -196,18 +194,7 @@ impl fmt::Display for Selector {
     }
 }
 
-impl Serialize for Selector {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&self.text)
-    }
-}
-
-impl<'de> Deserialize<'de> for Selector {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(Selector);
 
 #[cfg(test)]
 mod tests {

@@ -2,11 +2,11 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use sortie_protocol::Route;
 use uuid::Uuid;
 
-use crate::{CampaignEvent, CampaignId, CatalogEvent, ids::ParseError};
+use crate::{CampaignEvent, CampaignId, CatalogEvent, ids::ParseError, text::serde_as_text};
 
 /// A stream of the event log: one writer at a time, versions count its events from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,18 +59,7 @@ impl FromStr for StreamId {
     }
 }
 
-impl Serialize for StreamId {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for StreamId {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(StreamId);
 
 /// One recorded event, of whichever stream.
 #[derive(Debug, Clone, PartialEq, Serialize)]

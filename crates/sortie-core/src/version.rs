@@ -2,8 +2,8 @@
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
+use crate::text::serde_as_text;
 use semver::Version;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Which versions an image may be installed over: comparisons `== != > >= < <=` of a full SemVer
 /// version, joined with `and` (which binds tighter) and `or`; a bare version is `==`.
@@ -141,18 +141,7 @@ impl fmt::Display for VersionRequirement {
     }
 }
 
-impl Serialize for VersionRequirement {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&self.text)
-    }
-}
-
-impl<'de> Deserialize<'de> for VersionRequirement {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(VersionRequirement);
 
 #[cfg(test)]
 mod tests {
