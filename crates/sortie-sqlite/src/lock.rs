@@ -27,6 +27,14 @@ impl Lock {
         };
         let mut side = path.as_os_str().to_owned();
         side.push(".lock");
+        // Nothing is left beside a file that is plainly not ours. Not where a side file is: then this
+        // process may have the database open, and to close another descriptor would drop its locks.
+        if !Path::new(&side).exists() && !may_be_a_database(path).map_err(io)? {
+            return Err(OpenError::Foreign {
+                path: path.into(),
+                why: "it is no SQLite database".into(),
+            });
+        }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(PathBuf::from(side)).map_err(io)?;
@@ -47,6 +55,18 @@ impl Lock {
             Err(TryLockError::Error(e)) => Err(io(e)),
         }
     }
+}
+
+/// Whether the file is not there, is empty, or begins as every SQLite database does
+/// (SQLite's "Database File Format", 1.3.1).
+fn may_be_a_database(path: &Path) -> io::Result<bool> {
+    let mut header = vec![];
+    match File::open(path) {
+        Ok(file) => file.take(16).read_to_end(&mut header)?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(e) => return Err(e),
+    };
+    Ok(header.is_empty() || header == *b"SQLite format 3\0")
 }
 
 /// The process id that the holder wrote; `None` if it has not yet, or if it can't be read.

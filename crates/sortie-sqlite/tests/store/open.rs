@@ -89,7 +89,7 @@ fn the_last_drop_folds_the_write_ahead_log_into_the_file() {
 
 #[test]
 fn what_is_no_log_is_refused_and_left_as_it_was() {
-    let (_folder, path) = folder();
+    let (folder, path) = folder();
     let text = b"This is a letter, and it is longer than the header of a database. ".repeat(20);
     fs::write(&path, &text).unwrap();
     let refused = wait(Sqlite::open(&path)).unwrap_err();
@@ -97,6 +97,11 @@ fn what_is_no_log_is_refused_and_left_as_it_was() {
     let named = format!("{} is not a log of sortie", path.display());
     assert!(refused.to_string().starts_with(&named), "{refused}");
     assert_eq!(fs::read(&path).unwrap(), text);
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        1,
+        "nothing is left beside it"
+    );
 }
 
 #[test]
