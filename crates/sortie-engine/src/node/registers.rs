@@ -39,14 +39,10 @@ pub(super) struct Writes {
 
 /// One device's register. What must be in it is not kept: it is computed when it leaves.
 #[derive(Debug, Clone, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts about one register"
-)]
 struct Mark {
     owed: bool,
-    /// It stands in `first` or `updates`.
-    queued: bool,
+    /// The most urgent queue that it stands in. What is behind it in another is passed over there.
+    queued: Option<Urgency>,
     in_flight: Option<Generation>,
     /// The generation that the latest birth named.
     born: Option<Generation>,
@@ -74,7 +70,7 @@ impl Writes {
         self.retries.clear();
         for mark in &mut self.marks {
             mark.owed = false;
-            mark.queued = false;
+            mark.queued = None;
             mark.born = None;
             mark.behind = false;
             mark.sent = None;
@@ -103,7 +99,7 @@ impl Writes {
         {
             self.retries.pop_first();
             if self.marks[slot.index()].owed {
-                self.queue(slot, true);
+                self.queue(slot, Urgency::First);
             } else {
                 due.push(slot);
             }
@@ -131,18 +127,25 @@ impl Writes {
         }
     }
 
-    /// Urgent ones are looked at first; which they are is decided again when they leave.
-    fn queue(&mut self, slot: DeviceSlot, first: bool) {
+    /// Which of them it really is, is decided again when it leaves. An Update that waits for the gate
+    /// and has become a Cancel since must not wait on: the gate may wait for it.
+    fn queue(&mut self, slot: DeviceSlot, urgency: Urgency) {
         let mark = &mut self.marks[slot.index()];
-        if !mark.queued && mark.in_flight.is_none() {
-            mark.queued = true;
-            if first {
-                self.first.push_back(slot);
-            } else {
-                self.updates.push_back(slot);
+        if mark.in_flight.is_none() && mark.queued < Some(urgency) {
+            mark.queued = Some(urgency);
+            match urgency {
+                Urgency::First => self.first.push_back(slot),
+                Urgency::Update => self.updates.push_back(slot),
             }
         }
     }
+}
+
+/// Cancel and None leave before Updates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Urgency {
+    Update,
+    First,
 }
 
 /// What a register must hold, if that can be told now.
@@ -197,9 +200,9 @@ impl Node {
             Wanted::Write(Body::Update(..)) => {
                 // A Cancel that had to be acknowledged first has been replaced (O3).
                 self.writes.gate.remove(&device);
-                self.writes.queue(device, false);
+                self.writes.queue(device, Urgency::Update);
             }
-            Wanted::Write(_) => self.writes.queue(device, true),
+            Wanted::Write(_) => self.writes.queue(device, Urgency::First),
             Wanted::Unsettled(stream) => {
                 self.writes
                     .unsettled
@@ -351,16 +354,15 @@ impl Node {
             };
             let wanted = self.wanted(device);
             let mark = &mut self.writes.marks[device.index()];
-            mark.queued = false;
+            mark.queued = None;
             if !mark.owed || mark.in_flight.is_some() {
                 continue;
             }
             match wanted {
                 Wanted::Write(Body::Update(..)) if !open => {
                     // It was a Cancel when it was queued, or is retried: it waits its turn.
-                    mark.queued = true;
                     self.writes.gate.remove(&device);
-                    self.writes.updates.push_back(device);
+                    self.writes.queue(device, Urgency::Update);
                 }
                 Wanted::Write(body) => {
                     mark.owed = false;
