@@ -12,7 +12,7 @@ use mqtt5::broker::{
 };
 use tokio::{task::JoinHandle, time::timeout};
 
-use crate::problem::Problem;
+use crate::{port, problem::Problem};
 
 /// A broker that runs in this process, on a port of this machine only. What it retains is lost
 /// when it stops.
@@ -60,6 +60,12 @@ impl fmt::Debug for Mqtt5 {
 
 impl EmbeddedBroker for Mqtt5 {
     async fn start(port: Option<u16>, clients: usize) -> Result<Self, Problem> {
+        let port = match port {
+            Some(port) => port,
+            None => port::free().await.map_err(|error| {
+                Problem::because("the broker in the process finds no free port", &error)
+            })?,
+        };
         let storage = StorageConfig {
             backend: StorageBackend::Memory,
             // Of sessions, in memory: without it they do not outlive a lost connection.
@@ -71,7 +77,7 @@ impl EmbeddedBroker for Mqtt5 {
             sys_topics_enabled: false,
             ..BrokerConfig::default()
         }
-        .with_bind_address((Ipv4Addr::LOCALHOST, port.unwrap_or(0)))
+        .with_bind_address((Ipv4Addr::LOCALHOST, port))
         .with_max_clients(clients)
         .with_max_packet_size(PACKET_BYTES_MAX);
         let failed =

@@ -1,11 +1,6 @@
 //! A web server for one image, with what a device needs to resume a download.
 
-use std::{
-    convert::Infallible,
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{convert::Infallible, io, net::SocketAddr};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -19,11 +14,11 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use crate::{firmware::Image, problem::Problem, random::Random};
-
-/// Below where systems take ports for outgoing connections from, so that it is still free when the
-/// same run starts again.
-const PORTS: [u64; 2] = [20_000, 31_999];
+use crate::{
+    firmware::Image,
+    port::{bind, bind_any},
+    problem::Problem,
+};
 
 /// A server of one image; it serves until it is dropped.
 #[derive(Debug)]
@@ -78,27 +73,6 @@ impl Drop for ImageServer {
     fn drop(&mut self) {
         self.serving.abort();
     }
-}
-
-/// tokio sets `SO_REUSEADDR`, so connections that have just ended don't keep the port.
-async fn bind(port: u16) -> io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
-}
-
-async fn bind_any() -> io::Result<TcpListener> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let mut random = Random::of(
-        now.map_or(0, |now| now.subsec_nanos().into()),
-        std::process::id().into(),
-    );
-    for _ in 0..20 {
-        let port = random.between(PORTS[0], PORTS[1]);
-        let port = u16::try_from(port).unwrap_or_default();
-        if let Ok(listener) = bind(port).await {
-            return Ok(listener);
-        }
-    }
-    bind(0).await
 }
 
 #[derive(Clone)]

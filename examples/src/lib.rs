@@ -18,6 +18,7 @@ pub mod log;
 pub mod machine;
 pub mod notes;
 pub mod options;
+pub mod port;
 pub mod problem;
 pub mod random;
 pub mod report;

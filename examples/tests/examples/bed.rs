@@ -1,6 +1,6 @@
 //! An engine in memory, a broker and a web server, for tests that take one of them away.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::time::Duration;
 
 use sortie::{
     Artifact, CampaignHandle, CampaignOutcome, Catalog, Device, DeviceId, Engine, MemoryInventory,
@@ -11,7 +11,7 @@ use sortie_examples::{
     firmware::{Firmware, NEW},
     fleet::SYSTEM_MODEL,
 };
-use tokio::{net::TcpListener, time::timeout};
+use tokio::time::timeout;
 
 pub(crate) const PREFIX: &str = "test/examples";
 /// A campaign that takes longer hangs.
@@ -86,10 +86,4 @@ pub(crate) async fn under_way(campaign: &CampaignHandle) {
         {}
     };
     timeout(LIMIT, all).await.expect("nothing starts");
-}
-
-/// A port that nobody listens on now.
-pub(crate) async fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    listener.local_addr().unwrap().port()
 }

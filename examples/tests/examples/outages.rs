@@ -12,13 +12,14 @@ use sortie_examples::{
     http::ImageServer,
     notes::Notes,
     options::{Faults, Options, Settings},
+    port,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 
-use crate::bed::{Bed, PREFIX, end, free_port, under_way};
+use crate::bed::{Bed, PREFIX, end, under_way};
 
 const DEVICES: usize = 6;
 
@@ -136,7 +137,7 @@ async fn a_digest_that_was_declared_wrong_is_installed_nowhere() {
     let dir = tempfile::tempdir().unwrap();
     let mut fleet = fleet(&dir);
     let bed = Bed::start(fleet.ids()).await;
-    let server = ImageServer::start(&bed.firmware.new, Some(free_port().await))
+    let server = ImageServer::start(&bed.firmware.new, Some(port::free().await.unwrap()))
         .await
         .unwrap();
     switch_on(&mut fleet, &bed);

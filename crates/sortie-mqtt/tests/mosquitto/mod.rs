@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     net::TcpListener,
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, Outgoing, QoS};
@@ -21,6 +21,17 @@ pub(crate) struct Mosquitto {
     child: Child,
 }
 
+/// A free port below those that systems give to outgoing connections: a client that tries again and
+/// again while nobody listens may else be given the very port that it tries, and connect to itself.
+fn free_port() -> u16 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let first = now.subsec_micros() + std::process::id() * 7;
+    let ports = (0..1_000).map(|n| 20_000 + (first + n * 37) % 12_000);
+    let mut ports = ports.map(|port| u16::try_from(port).unwrap());
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.find(free).unwrap()
+}
+
 impl Mosquitto {
     /// Starts one with these lines added to its configuration; `DIR` in them is its directory.
     pub(crate) fn start(config: &str) -> Self {
@@ -28,11 +39,7 @@ impl Mosquitto {
     }
 
     pub(crate) fn with_files(config: &str, files: &[(&str, &str)]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let directory = tempfile::tempdir().unwrap();
         for (name, content) in files {
             std::fs::write(directory.path().join(name), content).unwrap();
