@@ -76,14 +76,3 @@ pub(crate) async fn end(
     let rows = rows.into_iter().map(|row| (row.reason.unwrap(), row.count));
     (progress.latest().outcome.unwrap(), rows.collect())
 }
-
-/// Waits until an operation is under way.
-pub(crate) async fn under_way(campaign: &CampaignHandle) {
-    let mut progress = campaign.watch();
-    let all = async {
-        while let Some(now) = progress.next().await
-            && now.counts.in_progress == 0
-        {}
-    };
-    timeout(LIMIT, all).await.expect("nothing starts");
-}
