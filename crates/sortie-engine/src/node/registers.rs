@@ -111,6 +111,11 @@ impl Writes {
         self.first.len() + self.updates.len() + self.retries.len() + self.in_flight
     }
 
+    /// What the register must hold is being decided by this stream: it is looked at again after that.
+    fn wait_for(&mut self, stream: StreamId, device: DeviceSlot) {
+        self.unsettled.entry(stream).or_default().insert(device);
+    }
+
     /// W5: at most once a second a device, so that none can make the engine write without end. If it
     /// is too early, levels are compared again when it is not.
     fn answers(&mut self, slot: DeviceSlot, now: Duration) -> bool {
@@ -204,11 +209,7 @@ impl Node {
             }
             Wanted::Write(_) => self.writes.queue(device, Urgency::First),
             Wanted::Unsettled(stream) => {
-                self.writes
-                    .unsettled
-                    .entry(stream)
-                    .or_default()
-                    .insert(device);
+                self.writes.wait_for(stream, device);
             }
             Wanted::Nothing => mark.owed = false,
         }
@@ -304,11 +305,7 @@ impl Node {
         let register = match self.wanted(device) {
             Wanted::Write(body) => body.generation(),
             Wanted::Unsettled(stream) => {
-                self.writes
-                    .unsettled
-                    .entry(stream)
-                    .or_default()
-                    .insert(device);
+                self.writes.wait_for(stream, device);
                 return;
             }
             Wanted::Nothing => return,
@@ -372,11 +369,7 @@ impl Node {
                     return Some(NodeOutput::Write(Request { device, body }));
                 }
                 Wanted::Unsettled(stream) => {
-                    self.writes
-                        .unsettled
-                        .entry(stream)
-                        .or_default()
-                        .insert(device);
+                    self.writes.wait_for(stream, device);
                 }
                 Wanted::Nothing => mark.owed = false,
             }
