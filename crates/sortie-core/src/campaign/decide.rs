@@ -110,6 +110,7 @@ impl Campaign {
         if self.state.is_over() {
             return;
         }
+        self.timers.reserve(self.state.targets().len());
         for (index, target) in (0..).map(TargetIndex).zip(self.state.targets()) {
             let cancelling = self.state.is_cancelling(target);
             self.timers

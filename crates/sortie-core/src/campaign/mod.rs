@@ -7,12 +7,15 @@
 //!
 //! - `event.rs`: what is recorded. `state.rs`: the fold. `spec.rs`: what a campaign is made of.
 //! - `decide.rs`: what an input leads to. `eligibility.rs`: rules E. `timers.rs`, `ready.rs`: what a
-//!   running campaign keeps beside its state, built anew by [`Campaign::arm`].
+//!   running campaign keeps beside its state, built anew by [`Campaign::arm`]; below them
+//!   `due_queues.rs` and `index_set.rs`, which find what comes first in constant steps.
 
 mod command;
 mod decide;
+mod due_queues;
 mod eligibility;
 mod event;
+mod index_set;
 mod ready;
 mod reason;
 mod report;

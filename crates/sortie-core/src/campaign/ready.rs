@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{Target, TargetIndex};
+use super::{Target, TargetIndex, index_set::IndexSet};
 
 /// Targets whose device is online and free, fresh ones first in snapshot order, then those tried
 /// before, least recently started first. What is in here is checked again when its turn comes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ready {
-    fresh: BTreeSet<TargetIndex>,
+    fresh: IndexSet,
+    /// Few: R4 puts a target here, and each at most `busy_retries` times.
     again: BTreeSet<(u32, TargetIndex)>,
 }
 
@@ -23,20 +24,24 @@ impl Ready {
 
     pub(super) fn remove(&mut self, index: TargetIndex, target: &Target) {
         if target.started == 0 {
-            self.fresh.remove(&index);
+            self.fresh.remove(index);
         } else {
             self.again.remove(&(target.started, index));
         }
     }
 
     pub(super) fn pop(&mut self) -> Option<TargetIndex> {
-        self.fresh
-            .pop_first()
-            .or_else(|| self.again.pop_first().map(|(_, index)| index))
+        match self.fresh.first() {
+            Some(index) => {
+                self.fresh.remove(index);
+                Some(index)
+            }
+            None => self.again.pop_first().map(|(_, index)| index),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.fresh.is_empty() && self.again.is_empty()
+        self.fresh.first().is_none() && self.again.is_empty()
     }
 }
 

@@ -2,14 +2,11 @@
 //!
 //! They are not recorded: after a restart each starts again in full (C2).
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+use std::time::Duration;
 
 use sortie_protocol::Status as DeviceStatus;
 
-use super::{Target, TargetIndex, spec::PushSpec};
+use super::{Target, TargetIndex, due_queues::DueQueues, spec::PushSpec};
 use crate::Listened;
 
 /// What runs out for a target.
@@ -27,49 +24,34 @@ pub(super) enum Due {
     Backoff,
 }
 
-/// The timers that run for one target.
-#[derive(Debug, Clone, Copy)]
-enum Running {
-    Request {
-        due: Listened,
-    },
-    Stages {
-        stage: Option<Listened>,
-        operation: Listened,
-        furthest: (u8, u8),
-    },
-    Cancel {
-        due: Listened,
-    },
-    Backoff {
-        due: Listened,
-    },
-}
-
-/// All timers of a campaign. One entry a target, due at the earliest of what runs for it.
+/// All timers of a campaign.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Timers {
-    running: HashMap<TargetIndex, Running>,
-    due: BTreeSet<(Listened, TargetIndex)>,
+    /// What is waited for now: the queues below.
+    next: DueQueues<9>,
+    /// C4, beside C3: one queue.
+    operation: DueQueues<1>,
+    /// How far each operation under way has come: stage and percent (C3).
+    furthest: Vec<(u8, u8)>,
 }
 
-impl Running {
-    fn next(self) -> (Listened, Due) {
-        match self {
-            Self::Request { due } => (due, Due::Request),
-            Self::Cancel { due } => (due, Due::Cancel),
-            Self::Backoff { due } => (due, Due::Backoff),
-            Self::Stages {
-                stage: Some(stage),
-                operation,
-                ..
-            } if stage < operation => (stage, Due::Stage),
-            Self::Stages { operation, .. } => (operation, Due::Operation),
-        }
-    }
-}
+const REQUEST: u8 = 0;
+const STAGE: u8 = 1;
+const CANCEL: u8 = 2;
+/// The first of six, see [`backoff`].
+const BACKOFF: u8 = 3;
 
 impl Timers {
+    /// Makes room for the targets of a snapshot.
+    pub(super) fn reserve(&mut self, targets: usize) {
+        self.next.reserve(targets);
+        self.operation.reserve(targets);
+        if self.furthest.len() < targets {
+            self.furthest.reserve_exact(targets - self.furthest.len());
+            self.furthest.resize(targets, (0, 0));
+        }
+    }
+
     /// Starts the timers that a target's state calls for, in full (C2).
     pub(super) fn start(
         &mut self,
@@ -84,39 +66,47 @@ impl Timers {
             InProgress if cancelling => self.cancel(index, mechanism, now),
             InProgress if target.heard.is_some() => self.heard(index, mechanism, now),
             InProgress => self.request(index, mechanism, now),
-            Idle if target.deferrals > 0 => {
-                let due = now.after(backoff(target.deferrals));
-                self.set(index, Running::Backoff { due });
-            }
+            Idle if target.deferrals > 0 => self.back_off(index, target.deferrals, now),
             _ => self.stop(index),
         }
     }
 
     /// P4: waits for the first report.
     pub(super) fn request(&mut self, index: TargetIndex, mechanism: &PushSpec, now: Listened) {
-        let due = now.after(Duration::from_millis(mechanism.request_timeout_ms));
-        self.set(index, Running::Request { due });
+        self.operation.leave(index);
+        let due = after_ms(now, mechanism.request_timeout_ms);
+        self.next.join(index, REQUEST, due);
     }
 
     /// X2: waits for the word after a person's cancel; nothing else runs.
     pub(super) fn cancel(&mut self, index: TargetIndex, mechanism: &PushSpec, now: Listened) {
-        let due = now.after(Duration::from_millis(mechanism.cancel_timeout_ms));
-        self.set(index, Running::Cancel { due });
+        self.operation.leave(index);
+        let due = after_ms(now, mechanism.cancel_timeout_ms);
+        self.next.join(index, CANCEL, due);
     }
 
+    /// R4: an idle target waits to be tried again.
+    fn back_off(&mut self, index: TargetIndex, deferrals: u32, now: Listened) {
+        self.operation.leave(index);
+        let (queue, minutes) = backoff(deferrals);
+        let due = now.after(Duration::from_mins(minutes));
+        self.next.join(index, queue, due);
+    }
+
+    /// C3 and C4 start.
     fn heard(&mut self, index: TargetIndex, mechanism: &PushSpec, now: Listened) {
-        let stage = mechanism
-            .stage_timeout_ms
-            .map(|ms| now.after(Duration::from_millis(ms)));
-        let operation = now.after(Duration::from_millis(mechanism.operation_timeout_ms));
-        self.set(
-            index,
-            Running::Stages {
-                stage,
-                operation,
-                furthest: (0, 0),
-            },
-        );
+        let due = after_ms(now, mechanism.operation_timeout_ms);
+        self.operation.join(index, 0, due);
+        self.reserve(index.index() + 1);
+        self.furthest[index.index()] = (0, 0);
+        self.stage(index, mechanism, now);
+    }
+
+    fn stage(&mut self, index: TargetIndex, mechanism: &PushSpec, now: Listened) {
+        match mechanism.stage_timeout_ms {
+            Some(ms) => self.next.join(index, STAGE, after_ms(now, ms)),
+            None => self.next.leave(index),
+        }
     }
 
     /// C3: the device said where it is. The first word ends the wait of P4 and starts C3 and C4; an
@@ -129,83 +119,224 @@ impl Timers {
         mechanism: &PushSpec,
         now: Listened,
     ) {
-        if matches!(self.running.get(&index), Some(Running::Request { .. })) {
+        if self.waits_for_report(index) {
             self.heard(index, mechanism, now);
         }
-        let Some(Running::Stages {
-            operation,
-            furthest,
-            ..
-        }) = self.running.get(&index).copied()
-        else {
+        if self.operation.queue(index).is_none() {
             return;
-        };
+        }
         // `error` is no advance.
         let Some(stage) = status.stage() else { return };
-        let reached = (stage, percent);
-        if reached > furthest {
-            let stage = mechanism
-                .stage_timeout_ms
-                .map(|ms| now.after(Duration::from_millis(ms)));
-            self.set(
-                index,
-                Running::Stages {
-                    stage,
-                    operation,
-                    furthest: reached,
-                },
-            );
+        let furthest = &mut self.furthest[index.index()];
+        if (stage, percent) > *furthest {
+            *furthest = (stage, percent);
+            self.stage(index, mechanism, now);
         }
     }
 
     /// Nothing runs for the target any more.
     pub(super) fn stop(&mut self, index: TargetIndex) {
-        if let Some(running) = self.running.remove(&index) {
-            self.due.remove(&(running.next().0, index));
-        }
+        self.next.leave(index);
+        self.operation.leave(index);
     }
 
     /// Whether P4's timer runs.
     pub(super) fn waits_for_report(&self, index: TargetIndex) -> bool {
-        matches!(self.running.get(&index), Some(Running::Request { .. }))
+        self.next.queue(index) == Some(REQUEST)
     }
 
     /// Whether R4's backoff still holds the target back.
     pub(super) fn is_backing_off(&self, index: TargetIndex) -> bool {
-        matches!(self.running.get(&index), Some(Running::Backoff { .. }))
+        self.next.queue(index).is_some_and(|queue| queue >= BACKOFF)
     }
 
     /// When the next timer runs out.
     pub(super) fn next_due(&self) -> Option<Listened> {
-        self.due.first().map(|(due, _)| *due)
+        self.first().map(|(due, ..)| due)
     }
 
     /// The next timer that has run out. It stays until it is started again or stopped.
     pub(super) fn expired(&self, now: Listened) -> Option<(TargetIndex, Due)> {
-        let (due, index) = self.due.first()?;
-        let running = self.running.get(index)?;
-        (*due <= now).then(|| (*index, running.next().1))
+        let (_, index, due) = self.first().filter(|(due, ..)| *due <= now)?;
+        Some((index, due))
     }
 
-    fn set(&mut self, index: TargetIndex, running: Running) {
-        self.stop(index);
-        self.due.insert((running.next().0, index));
-        self.running.insert(index, running);
+    fn first(&self) -> Option<(Listened, TargetIndex, Due)> {
+        let next = self.next.first().map(|(due, index, queue)| {
+            let what = match queue {
+                REQUEST => Due::Request,
+                STAGE => Due::Stage,
+                CANCEL => Due::Cancel,
+                _ => Due::Backoff,
+            };
+            (due, index, what)
+        });
+        let operation = self.operation.first();
+        let operation = operation.map(|(due, index, _)| (due, index, Due::Operation));
+        let of_both = next.into_iter().chain(operation);
+        of_both.min_by_key(|(due, index, _)| (*due, *index))
     }
 }
 
-/// R4: 1 min, doubling, at most 30 min.
-pub(super) fn backoff(deferrals: u32) -> Duration {
-    Duration::from_mins(1 << deferrals.saturating_sub(1).min(5)).min(Duration::from_mins(30))
+fn after_ms(now: Listened, ms: u64) -> Listened {
+    now.after(Duration::from_millis(ms))
+}
+
+/// R4: 1 min, doubling, at most 30 min, each with a queue of its own.
+fn backoff(deferrals: u32) -> (u8, u64) {
+    match deferrals {
+        0 | 1 => (BACKOFF, 1),
+        2 => (BACKOFF + 1, 2),
+        3 => (BACKOFF + 2, 4),
+        4 => (BACKOFF + 3, 8),
+        5 => (BACKOFF + 4, 16),
+        _ => (BACKOFF + 5, 30),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::{NewCampaign, Push};
 
     #[test]
     fn r4_the_backoff_doubles_from_one_minute_to_thirty() {
-        let minutes: Vec<_> = (1..=8).map(|n| backoff(n).as_secs() / 60).collect();
+        let minutes: Vec<_> = (1..=8).map(|n| backoff(n).1).collect();
         assert_eq!(minutes, [1, 2, 4, 8, 16, 30, 30, 30]);
+        let queues: Vec<_> = (1..=8).map(|n| backoff(n).0).collect();
+        assert_eq!(queues, [3, 4, 5, 6, 7, 8, 8, 8]);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Request(u32),
+        Word(u32, DeviceStatus, u8),
+        Cancel(u32),
+        BackOff(u32, u32),
+        Stop(u32),
+        Time(u64),
+    }
+
+    /// What runs for a target, each timer as the rule says it.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Model {
+        Nothing,
+        One(Due, u64),
+        Stages(Option<u64>, u64, (u8, u8)),
+    }
+
+    impl Model {
+        fn next(self) -> Option<(u64, Due)> {
+            match self {
+                Self::Nothing => None,
+                Self::One(due, at) => Some((at, due)),
+                Self::Stages(Some(stage), operation, _) if stage < operation => {
+                    Some((stage, Due::Stage))
+                }
+                Self::Stages(_, operation, _) => Some((operation, Due::Operation)),
+            }
+        }
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let target = 0_u32..5;
+        let statuses = [
+            DeviceStatus::Acknowledged,
+            DeviceStatus::Downloading,
+            DeviceStatus::Error,
+            DeviceStatus::Deployed,
+        ];
+        let word = (
+            target.clone(),
+            prop::sample::select(statuses.to_vec()),
+            0_u8..3,
+        );
+        prop_oneof![
+            4 => target.clone().prop_map(Step::Request),
+            6 => word.prop_map(|(target, status, percent)| Step::Word(target, status, percent)),
+            1 => target.clone().prop_map(Step::Cancel),
+            1 => (target.clone(), 1_u32..9).prop_map(|(t, deferrals)| Step::BackOff(t, deferrals)),
+            1 => target.prop_map(Step::Stop),
+            3 => (0_u64..40_000).prop_map(Step::Time),
+        ]
+    }
+
+    proptest! {
+        /// To the millisecond, whatever came before.
+        #[test]
+        fn c_each_timer_runs_out_when_its_rule_says(
+            stage_off in any::<bool>(), steps in prop::collection::vec(step(), 0..80),
+        ) {
+            let stage_timeout = (!stage_off).then_some(Duration::from_secs(70));
+            let push = Push::new()
+                .max_in_progress_operations(1)
+                .max_failure_percentage(0.0)
+                .request_timeout(Duration::from_secs(30))
+                .stage_timeout(stage_timeout)
+                .operation_timeout(Duration::from_secs(100))
+                .cancel_timeout(Duration::from_secs(50));
+            let new = NewCampaign::new("n", "c@1.0.0".parse().unwrap(), "c".parse().unwrap());
+            let mechanism = new.mechanism(push).validate().unwrap().mechanism;
+            let stage = |now: u64| (!stage_off).then_some(now + 70_000);
+            let (mut timers, mut model) = (Timers::default(), [Model::Nothing; 5]);
+            let mut now = 0;
+            for step in steps {
+                let listened = Listened(now);
+                match step {
+                    Step::Request(t) => {
+                        timers.request(TargetIndex(t), &mechanism, listened);
+                        model[t as usize] = Model::One(Due::Request, now + 30_000);
+                    }
+                    Step::Word(t, status, percent) => {
+                        timers.word(TargetIndex(t), status, percent, &mechanism, listened);
+                        let model = &mut model[t as usize];
+                        if matches!(model, Model::One(Due::Request, _)) {
+                            *model = Model::Stages(stage(now), now + 100_000, (0, 0));
+                        }
+                        if let Model::Stages(_, operation, furthest) = *model {
+                            let reached = status.stage().map_or((0, 0), |stage| (stage, percent));
+                            if reached > furthest {
+                                *model = Model::Stages(stage(now), operation, reached);
+                            }
+                        }
+                    }
+                    Step::Cancel(t) => {
+                        timers.cancel(TargetIndex(t), &mechanism, listened);
+                        model[t as usize] = Model::One(Due::Cancel, now + 50_000);
+                    }
+                    Step::BackOff(t, deferrals) => {
+                        timers.back_off(TargetIndex(t), deferrals, listened);
+                        let minutes = (1 << (deferrals - 1)).min(30);
+                        model[t as usize] = Model::One(Due::Backoff, now + minutes * 60_000);
+                    }
+                    Step::Stop(t) => {
+                        timers.stop(TargetIndex(t));
+                        model[t as usize] = Model::Nothing;
+                    }
+                    Step::Time(ms) => now += ms,
+                }
+                let next = model.iter().filter_map(|model| model.next()).map(|(at, _)| at).min();
+                prop_assert_eq!(timers.next_due(), next.map(Listened));
+                for t in 0..5 {
+                    let one = |due: fn(Due) -> bool| {
+                        matches!(model[t as usize], Model::One(what, _) if due(what))
+                    };
+                    let index = TargetIndex(t);
+                    prop_assert_eq!(timers.waits_for_report(index), one(|due| due == Due::Request));
+                    prop_assert_eq!(timers.is_backing_off(index), one(|due| due == Due::Backoff));
+                }
+                while let Some((index, due)) = timers.expired(Listened(now)) {
+                    let model = &mut model[index.index()];
+                    let (at, what) = model.next().unwrap();
+                    prop_assert!(due == what && at <= now, "{due:?} of {model:?} at {now}");
+                    timers.stop(index);
+                    *model = Model::Nothing;
+                }
+                let left = model.iter().filter_map(|model| model.next());
+                prop_assert_eq!(left.filter(|(at, _)| *at <= now).count(), 0);
+            }
+        }
     }
 }
