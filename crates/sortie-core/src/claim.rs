@@ -35,6 +35,11 @@ pub struct ClaimRow {
 }
 
 impl ClaimRow {
+    /// Whether its operation is in force (O1).
+    pub fn is_held(&self) -> bool {
+        self.phase == ClaimPhase::Held
+    }
+
     /// The generation that the device's register must have by this row, when the holder's state
     /// does not say Cancel for a held claim.
     pub fn generation(&self) -> Generation {

@@ -8,7 +8,7 @@ use std::{
 use semver::Version;
 use sortie_protocol::{Birth, DeviceId, Generation};
 
-use crate::{ClaimPhase, ClaimRow};
+use crate::ClaimRow;
 
 /// A device's place in the [`Fleet`]; ids are resolved once, at the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,7 +25,7 @@ impl DeviceSlot {
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct RunningVersion {
     /// As it came.
-    pub text: Box<str>,
+    pub text: Arc<str>,
     /// What it says, if it is SemVer.
     pub parsed: Option<Version>,
 }
@@ -77,9 +77,7 @@ impl FleetDevice {
 
     /// Whether an operation is in force on it (O1).
     pub fn is_held(&self) -> bool {
-        self.claim
-            .as_ref()
-            .is_some_and(|claim| claim.phase == ClaimPhase::Held)
+        self.claim.as_ref().is_some_and(ClaimRow::is_held)
     }
 
     /// The number of the next claim on it: above its own, and above all it has been heard to know.

@@ -84,6 +84,10 @@ uuid_id! {
     CampaignId, "campaign id"
 }
 uuid_id! {
+    /// One Manual OTA Update, given by the caller (rule M).
+    ManualUpdateId, "manual update id"
+}
+uuid_id! {
     /// One OTA Operation: one update on one device. Derived, see [`OperationId::derive`].
     OperationId, "operation id"
 }

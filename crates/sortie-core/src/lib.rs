@@ -21,16 +21,17 @@ mod time;
 mod version;
 
 pub use campaign::{
-    Campaign, CampaignEvent, CampaignSpec, Command, Counts, Input, NewCampaign, Outcome, Output,
-    Push, Rejection, Start, State, Status, TargetIndex, TargetReason, TargetStatus,
+    Campaign, CampaignEvent, CampaignSpec, Command, Counts, Input, ManualSource, ManualUpdate,
+    NewCampaign, NewManualUpdate, Outcome, Output, Push, Rejection, Start, State, Status,
+    TargetIndex, TargetReason, TargetStatus,
 };
 pub use catalog::{Catalog, CatalogEvent, CatalogState};
 pub use claim::{ClaimChange, ClaimPhase, ClaimRow};
 pub use device::{AttributeValue, Device, DeviceError};
 pub use fleet::{DeviceSlot, Fleet, FleetDevice, RunningVersion};
 pub use ids::{
-    BaseImageId, CampaignId, ChannelId, CollectionId, CommandId, GroupId, OperationId, ParseError,
-    SystemModelId,
+    BaseImageId, CampaignId, ChannelId, CollectionId, CommandId, GroupId, ManualUpdateId,
+    OperationId, ParseError, SystemModelId,
 };
 pub use invalid::{FieldError, Invalid};
 pub use selector::{Selector, SelectorError};

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use sortie_protocol::Route;
 use uuid::Uuid;
 
-use crate::{CampaignEvent, CampaignId, CatalogEvent, ids::ParseError, text::serde_as_text};
+use crate::{
+    CampaignEvent, CampaignId, CatalogEvent, ManualUpdateId, ids::ParseError, text::serde_as_text,
+};
 
 /// A stream of the event log: one writer at a time, versions count its events from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +18,8 @@ pub enum StreamId {
     Catalog,
     /// One Update Campaign.
     Campaign(CampaignId),
+    /// One Manual OTA Update (rule M).
+    Manual(ManualUpdateId),
 }
 
 impl StreamId {
@@ -24,6 +28,7 @@ impl StreamId {
         match self {
             Self::Catalog => Uuid::nil(),
             Self::Campaign(id) => id.0,
+            Self::Manual(id) => id.0,
         }
     }
 
@@ -38,6 +43,7 @@ impl fmt::Display for StreamId {
         match self {
             Self::Catalog => f.write_str("catalog"),
             Self::Campaign(id) => write!(f, "campaign/{id}"),
+            Self::Manual(id) => write!(f, "manual/{id}"),
         }
     }
 }
@@ -48,14 +54,17 @@ impl FromStr for StreamId {
         if text == "catalog" {
             return Ok(Self::Catalog);
         }
-        let id = text.strip_prefix("campaign/").ok_or_else(|| {
-            ParseError::new(
-                "stream",
-                text,
-                "\"catalog\" or \"campaign/UUID\" is expected",
-            )
-        })?;
-        Ok(Self::Campaign(id.parse()?))
+        if let Some(id) = text.strip_prefix("campaign/") {
+            return Ok(Self::Campaign(id.parse()?));
+        }
+        if let Some(id) = text.strip_prefix("manual/") {
+            return Ok(Self::Manual(id.parse()?));
+        }
+        Err(ParseError::new(
+            "stream",
+            text,
+            "\"catalog\", \"campaign/UUID\" or \"manual/UUID\" is expected",
+        ))
     }
 }
 
@@ -68,7 +77,7 @@ serde_as_text!(StreamId);
 pub enum Event {
     /// Of the catalog stream.
     Catalog(CatalogEvent),
-    /// Of a campaign's stream.
+    /// Of the stream of a campaign or a manual update.
     Campaign(CampaignEvent),
 }
 

@@ -212,6 +212,8 @@ fn failed(target: u32, reason: TargetReason, end: End) -> CampaignEvent {
         reason,
         end,
         word: None,
+        decided_on: (end == End::NotSent).then(|| "1.0.0".into()),
+        system_model: None,
     }
 }
 

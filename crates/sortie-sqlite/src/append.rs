@@ -80,7 +80,10 @@ pub(crate) fn devices_added(
     events
         .iter()
         .filter_map(|event| match event {
-            Event::Campaign(CampaignEvent::TargetsAdded { devices }) => Some(devices),
+            Event::Campaign(CampaignEvent::TargetsAdded { devices }) => Some(devices.as_slice()),
+            Event::Campaign(CampaignEvent::ManualUpdateRequested { update }) => {
+                Some(std::slice::from_ref(&update.device))
+            }
             _ => None,
         })
         .flatten()

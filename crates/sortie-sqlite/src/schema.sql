@@ -58,7 +58,11 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%fZ', c.recorded_at / 1000.0, 'unixepoch') AS recorded_at,
     json_extract(e.value, '$.type') AS kind,
     CASE WHEN s.id LIKE 'campaign/%' THEN substr(s.id, 10) END AS campaign,
-    coalesce(t.device, json_extract(e.value, '$.device')) AS device,
+    coalesce(
+        t.device,
+        json_extract(e.value, '$.device'),
+        json_extract(e.value, '$.update.device')
+    ) AS device,
     e.value AS body
 FROM commits c
 JOIN streams s ON s.key = c.stream

@@ -50,8 +50,8 @@ impl From<CallError> for CommandError {
         match error {
             CallError::Refused(Refusal::Invalid(invalid)) => Self::Invalid(invalid),
             CallError::Refused(Refusal::NotFound(what)) => Self::NotFound(what),
-            CallError::Refused(Refusal::Refused(Rejection::NoCampaign { id })) => {
-                Self::NotFound(format!("campaign {id}"))
+            CallError::Refused(Refusal::Refused(Rejection::NoCampaign { stream })) => {
+                Self::NotFound(format!("campaign {}", stream.uuid()))
             }
             CallError::Refused(Refusal::Refused(rejection)) => Self::Refused(rejection),
             CallError::Busy => Self::Busy,

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use super::{CampaignSpec, Status, TargetIndex, TargetStatus};
-use crate::CampaignId;
+use sortie_protocol::DeviceId;
+
+use super::{CampaignSpec, ManualUpdate, Status, TargetIndex, TargetStatus};
+use crate::{StreamId, SystemModelId};
 
 /// A command of a person or program (L, X2, K).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,14 @@ pub enum Command {
     Cancel,
     /// Cancels the operation under way on one target (X2).
     CancelOperation(TargetIndex),
+    /// Asks for a Manual OTA Update (M). Repeated with the same content it changes nothing (K2).
+    RequestManual {
+        /// What is asked for.
+        update: Box<ManualUpdate>,
+        /// The device's System Model by the inventory, if that says; what the device itself names
+        /// goes before it.
+        device_model: Option<SystemModelId>,
+    },
 }
 
 /// A command without its arguments, for messages.
@@ -73,17 +83,50 @@ pub enum Rejection {
         /// The status that it is in.
         status: Status,
     },
-    /// A campaign of this id exists, with other content (K2).
-    #[error("the campaign {id} exists already, with other content")]
+    /// A campaign or manual update of this id exists, with other content (K2).
+    #[error("{stream} exists already, with other content")]
     Exists {
-        /// The id.
-        id: CampaignId,
+        /// Its stream.
+        stream: StreamId,
     },
     /// There is no campaign of this id, or it was deleted.
-    #[error("there is no campaign {id}")]
+    #[error("there is no {stream}")]
     NoCampaign {
-        /// The id.
-        id: CampaignId,
+        /// Its stream.
+        stream: StreamId,
+    },
+    /// A manual update can be cancelled, nothing else.
+    #[error("{stream} is a manual update: it can only be cancelled")]
+    NotForManual {
+        /// Its stream.
+        stream: StreamId,
+    },
+    /// The image is of another System Model than the device, or nobody knows of which: it could brick
+    /// the device (M1).
+    #[error(
+        "the image is for {}, the device is {}: it could brick the device, which needs an explicit acknowledgement",
+        .image.as_deref().unwrap_or("an unknown System Model"),
+        .device.as_deref().unwrap_or("of an unknown System Model")
+    )]
+    RiskNotAcknowledged {
+        /// The image's System Model, if it is known.
+        image: Option<String>,
+        /// The device's System Model, if it is known.
+        device: Option<String>,
+    },
+    /// The device is not known to be online, and the update was not told to wait (M3).
+    #[error("the device {device} is not online, and the update was not told to wait")]
+    DeviceOffline {
+        /// The device.
+        device: DeviceId,
+    },
+    /// Another operation is in force on the device, and the update was not told to wait (M3).
+    #[error("the device {device} is held by {by}, and the update was not told to wait")]
+    DeviceHeld {
+        /// The device.
+        device: DeviceId,
+        /// Whose operation it is.
+        by: StreamId,
     },
     /// The campaign has no such target.
     #[error("the campaign has no target {}", .target.0)]

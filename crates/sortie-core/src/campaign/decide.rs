@@ -6,14 +6,10 @@ use sortie_protocol::{DeviceId, Progress, Report};
 use uuid::Uuid;
 
 use super::{
-    CampaignEvent, Command, CommandKind, End, ImageCopy, Rejection, Start, State, Status,
-    TargetIndex, TargetReason, TargetStatus, Verdict,
-    ready::Ready,
-    spec::PushSpec,
-    timers::{Due, Timers},
-    verdict,
+    CampaignEvent, Command, ImageCopy, Rejection, State, Status, TargetIndex, TargetReason,
+    TargetStatus, ready::Ready, spec::PushSpec, timers::Timers,
 };
-use crate::{ClaimPhase, DeviceSlot, Fleet, Listened, Now, OperationId, StreamId};
+use crate::{DeviceSlot, Fleet, Listened, Now, OperationId};
 
 /// A running campaign: its state, and what is derived from it to decide quickly.
 ///
@@ -27,8 +23,8 @@ use crate::{ClaimPhase, DeviceSlot, Fleet, Listened, Now, OperationId, StreamId}
 pub struct Campaign {
     pub(super) state: State,
     /// The device of each target in the node's table.
-    slots: Vec<DeviceSlot>,
-    ready: Ready,
+    pub(super) slots: Vec<DeviceSlot>,
+    pub(super) ready: Ready,
     pub(super) timers: Timers,
 }
 
@@ -62,6 +58,10 @@ pub enum Input {
         /// Drawn at random.
         nonce: Uuid,
     },
+    /// The target's device was removed from the inventory (D1).
+    DeviceRemoved(TargetIndex),
+    /// The uploaded file of a manual update has been deleted (M2).
+    UploadDeleted,
     /// Time has passed.
     Tick,
 }
@@ -82,13 +82,6 @@ pub(super) struct Deciding<'a> {
     pub(super) out: &'a mut Output,
 }
 
-/// After a restart all timers run out at once (C2); a batch stays bounded all the same. What is left is
-/// still due, so that [`Campaign::next_due`] is in the past.
-const EVENTS_OF_A_TICK_MAX: usize = 1_000;
-
-/// A chunk of the snapshot in one event (design 4).
-const DEVICES_IN_AN_EVENT_MAX: usize = 1_000;
-
 impl Campaign {
     /// Makes a campaign that goes on from `state`. `slots` are its devices in `fleet`, by target
     /// index. All timers start in full (C2).
@@ -106,7 +99,9 @@ impl Campaign {
     /// Tells the campaign the slots of the devices that [`Input::Snapshot`] added.
     pub fn arm_targets(&mut self, slots: Vec<DeviceSlot>, fleet: &Fleet, now: Now) {
         self.slots = slots;
-        let Some(spec) = &self.state.spec else { return };
+        let Some(mechanism) = self.mechanism() else {
+            return;
+        };
         if self.state.is_over() {
             return;
         }
@@ -114,7 +109,7 @@ impl Campaign {
         for (index, target) in (0..).map(TargetIndex).zip(self.state.targets()) {
             let cancelling = self.state.is_cancelling(target);
             self.timers
-                .start(index, target, cancelling, &spec.mechanism, now.listened);
+                .start(index, target, cancelling, &mechanism, now.listened);
         }
         for index in (0..self.state.counts().targets).map(TargetIndex) {
             self.device_changed(index, fleet);
@@ -139,40 +134,6 @@ impl Campaign {
     /// When the next timer runs out, on the listening clock.
     pub fn next_due(&self) -> Option<Listened> {
         self.timers.next_due()
-    }
-
-    /// When the campaign is to start by wall time, if it waits for that.
-    pub fn start_at(&self) -> Option<crate::Timestamp> {
-        match self.state.spec()?.start {
-            Start::At(at) if self.waits_to_start() => Some(at),
-            _ => None,
-        }
-    }
-
-    /// Whether the snapshot should be resolved now: it is time to start, or it was created for a
-    /// later time and an empty Channel would end it already (S4).
-    pub fn wants_snapshot(&self, now: Now) -> bool {
-        self.waits_to_start() && (self.is_time(now) || self.wants_probe())
-    }
-
-    fn waits_to_start(&self) -> bool {
-        let state = &self.state;
-        state.spec().is_some()
-            && !state.is_deleted()
-            && matches!(state.status, Status::Idle | Status::Scheduled)
-    }
-
-    fn is_time(&self, now: Now) -> bool {
-        self.state.start_requested
-            || match self.state.spec().map(|spec| spec.start) {
-                Some(Start::Now) => true,
-                Some(Start::At(at)) => at <= now.at,
-                _ => false,
-            }
-    }
-
-    fn wants_probe(&self) -> bool {
-        self.start_at().is_some() && self.state.status == Status::Idle
     }
 
     /// Decides one input. Its events and the registers to write are added to `out`.
@@ -229,6 +190,12 @@ impl Campaign {
             Input::Own { epoch, nonce } => {
                 self.emit(CampaignEvent::OwnerChanged { epoch, nonce }, d);
             }
+            Input::DeviceRemoved(index) => self.device_removed(index, d),
+            Input::UploadDeleted => {
+                if self.state.upload_to_delete().is_some() {
+                    self.emit(CampaignEvent::UploadDeleted, d);
+                }
+            }
             Input::Tick => self.tick(d),
         }
         self.settle(d);
@@ -253,46 +220,6 @@ impl Campaign {
         }
     }
 
-    /// Pushes what is ready, while slots are free (P1, P2), adding at most about `events_max` events.
-    /// Returns whether more could be pushed at once.
-    pub fn pump(&mut self, fleet: &Fleet, now: Now, out: &mut Output, events_max: usize) -> bool {
-        let d = &mut Deciding { fleet, now, out };
-        while self.may_push() {
-            if d.out.events.len() >= events_max {
-                return !self.ready.is_empty();
-            }
-            let Some(index) = self.ready.pop() else { break };
-            if self.is_pushable(index, fleet) {
-                self.push(index, d);
-                self.settle(d);
-            }
-        }
-        false
-    }
-
-    /// P2, and invariant 4: nothing starts but in a running campaign with a free slot.
-    fn may_push(&self) -> bool {
-        let limit = self
-            .state
-            .spec()
-            .map_or(0, |s| s.mechanism.max_in_progress_operations);
-        self.state.status == Status::InProgress && self.state.counts().in_progress < limit
-    }
-
-    /// P1, O1, P6: idle, backoff over, device online and not held.
-    fn is_pushable(&self, index: TargetIndex, fleet: &Fleet) -> bool {
-        let (Some(target), Some(slot)) = (
-            self.state.target(index),
-            self.slots.get(index.index()).copied(),
-        ) else {
-            return false;
-        };
-        target.status == TargetStatus::Idle
-            && !self.timers.is_backing_off(index)
-            && fleet.is_online(slot)
-            && !fleet.device(slot).is_held()
-    }
-
     /// R1: whether this is the target's last operation. The claim tells it without deriving the UUID,
     /// which is most of a decision's time.
     fn is_last(&self, index: TargetIndex, operation: OperationId, fleet: &Fleet) -> bool {
@@ -300,7 +227,7 @@ impl Campaign {
         else {
             return false;
         };
-        let holder = StreamId::Campaign(self.state.id());
+        let holder = self.state.stream();
         match fleet.device(*slot).claim() {
             Some(claim) if claim.holder == holder && claim.number == target.claim => {
                 claim.operation == operation
@@ -317,246 +244,12 @@ impl Campaign {
         claim.map(|claim| claim.operation) == self.state.operation(index) && claim.is_some()
     }
 
-    fn device_changed(&mut self, index: TargetIndex, fleet: &Fleet) {
-        let pushable = self.is_pushable(index, fleet);
-        let Some(target) = self.state.target(index) else {
-            return;
-        };
-        if pushable {
-            self.ready.insert(index, target);
-        } else {
-            self.ready.remove(index, target);
-        }
-    }
-
-    /// The target's turn has come and a slot is free.
-    fn push(&mut self, index: TargetIndex, d: &mut Deciding<'_>) {
-        let (Some(image), Some(spec)) = (self.state.image(), self.state.spec()) else {
-            return;
-        };
-        let Some(slot) = self.slots.get(index.index()) else {
-            return;
-        };
-        let device = d.fleet.device(*slot);
-        let event = match verdict(image, &spec.mechanism, device) {
-            Verdict::Successful(reason) => CampaignEvent::TargetSucceeded {
-                target: index,
-                reason,
-            },
-            Verdict::Failed(reason) => CampaignEvent::TargetFailed {
-                target: index,
-                reason,
-                end: End::NotSent,
-                word: None,
-            },
-            Verdict::Push => {
-                let taken_over = device
-                    .claim()
-                    .filter(|claim| claim.phase == ClaimPhase::Open);
-                CampaignEvent::OperationStarted {
-                    target: index,
-                    claim: device.next_claim_number(),
-                    decided_on: device.version().map(|version| version.text.to_string()),
-                    replaces: taken_over.map(|claim| claim.operation),
-                }
-            }
-        };
-        let timeouts = spec.mechanism;
-        let started = matches!(event, CampaignEvent::OperationStarted { .. });
-        self.emit(event, d);
-        if started {
-            d.out.registers.insert(index);
-            self.timers.request(index, &timeouts, d.now.listened);
-        } else {
-            self.timers.stop(index);
-        }
-    }
-
-    fn tick(&mut self, d: &mut Deciding<'_>) {
-        while d.out.events.len() < EVENTS_OF_A_TICK_MAX
-            && let Some((index, due)) = self.timers.expired(d.now.listened)
-        {
-            let Some(mechanism) = self.mechanism() else {
-                return;
-            };
-            let retries = self
-                .state
-                .target(index)
-                .map_or(0, |target| target.request_retries);
-            match due {
-                Due::Request if retries < mechanism.request_retries => {
-                    self.emit(CampaignEvent::RequestRetried { target: index }, d);
-                    d.out.registers.insert(index);
-                    self.timers.request(index, &mechanism, d.now.listened);
-                }
-                Due::Request => self.abandon(index, TargetReason::RequestTimeout, d),
-                Due::Stage | Due::Operation => self.abandon(index, TargetReason::Stalled, d),
-                Due::Cancel => self.abandon(index, TargetReason::Canceled, d),
-                Due::Backoff => {
-                    self.timers.stop(index);
-                    self.device_changed(index, d.fleet);
-                }
-            }
-        }
-    }
-
-    fn mechanism(&self) -> Option<PushSpec> {
-        self.state.spec().map(|spec| spec.mechanism)
-    }
-
-    /// X1: the operation ends without the device's word.
-    fn abandon(&mut self, index: TargetIndex, reason: TargetReason, d: &mut Deciding<'_>) {
-        let event = CampaignEvent::TargetFailed {
-            target: index,
-            reason,
-            end: End::Abandoned,
-            word: None,
-        };
-        self.end_operation(index, event, d);
-    }
-
-    /// An operation under way ends with `event`.
-    pub(super) fn end_operation(
-        &mut self,
-        index: TargetIndex,
-        event: CampaignEvent,
-        d: &mut Deciding<'_>,
-    ) {
-        self.emit(event, d);
-        self.timers.stop(index);
-        d.out.registers.insert(index);
-        if let (Some(mechanism), Some(target)) = (self.mechanism(), self.state.target(index))
-            && target.status == TargetStatus::Idle
-        {
-            self.timers
-                .start(index, target, false, &mechanism, d.now.listened);
-        }
-        // Each end may cross the threshold, and nothing may be decided past it (F1).
-        self.settle(d);
-    }
-
-    fn snapshot(&mut self, image: ImageCopy, devices: &[DeviceId], d: &mut Deciding<'_>) {
-        if !self.waits_to_start() {
-            return;
-        }
-        if !self.is_time(d.now) && !devices.is_empty() {
-            // S4's probe found something: it waits for its time.
-            if self.state.status == Status::Idle {
-                self.emit(CampaignEvent::CampaignScheduled, d);
-            }
-            return;
-        }
-        for chunk in devices.chunks(DEVICES_IN_AN_EVENT_MAX) {
-            self.emit(
-                CampaignEvent::TargetsAdded {
-                    devices: chunk.to_vec(),
-                },
-                d,
-            );
-        }
-        self.emit(CampaignEvent::CampaignStarted { image }, d);
-    }
-
-    fn command(&mut self, command: Command, d: &mut Deciding<'_>) -> Result<(), Rejection> {
-        let id = self.state.id();
-        let (status, draining) = (self.state.status, self.state.is_draining());
-        if let Command::Create(spec) = command {
-            return match self.state.spec() {
-                None => {
-                    self.emit(CampaignEvent::CampaignCreated { spec: *spec }, d);
-                    Ok(())
-                }
-                Some(present) if *present == *spec && !self.state.is_deleted() => Ok(()),
-                Some(_) => Err(Rejection::Exists { id }),
-            };
-        }
-        if self.state.spec().is_none() || self.state.is_deleted() {
-            return Err(Rejection::NoCampaign { id });
-        }
-        let wrong = |command| Err(Rejection::WrongStatus { command, status });
-        let not_started = matches!(status, Status::Idle | Status::Scheduled);
-        match command {
-            Command::Edit(spec) if not_started => {
-                if self.state.spec() != Some(&*spec) {
-                    self.emit(CampaignEvent::CampaignEdited { spec: *spec }, d);
-                }
-            }
-            Command::Edit(_) => return wrong(CommandKind::Edit),
-            Command::Delete if not_started => self.emit(CampaignEvent::CampaignDeleted, d),
-            Command::Delete => return wrong(CommandKind::Delete),
-            Command::Start if not_started => {
-                if !self.state.start_requested {
-                    self.emit(CampaignEvent::StartRequested, d);
-                }
-            }
-            Command::Start => return wrong(CommandKind::Start),
-            Command::Pause if status == Status::InProgress => {
-                self.emit(CampaignEvent::CampaignPausing, d);
-            }
-            Command::Pause => return wrong(CommandKind::Pause),
-            Command::Resume if matches!(status, Status::Pausing | Status::Paused) => {
-                self.emit(CampaignEvent::CampaignResumed, d);
-            }
-            Command::Resume => return wrong(CommandKind::Resume),
-            Command::Cancel if status != Status::Finished || draining => self.cancel(d),
-            Command::Cancel => return wrong(CommandKind::Cancel),
-            Command::CancelOperation(target) => self.cancel_operation(target, d)?,
-            Command::Create(_) => {}
-        }
-        Ok(())
-    }
-
-    /// L3: nothing starts any more, and all that is under way is cancelled (X2).
-    fn cancel(&mut self, d: &mut Deciding<'_>) {
-        if self.state.all_cancelled {
-            // A second cancel restarts no timer (X4).
-            return;
-        }
-        let under_way = |state: &State, index: TargetIndex| {
-            state
-                .target(index)
-                .is_some_and(|t| t.status == TargetStatus::InProgress && !state.is_cancelling(t))
-        };
-        let indices = (0..self.state.counts().targets).map(TargetIndex);
-        let cancelled: Vec<_> = indices
-            .filter(|index| under_way(&self.state, *index))
-            .collect();
-        self.emit(CampaignEvent::CampaignCancelled, d);
-        for index in cancelled {
-            self.start_cancel(index, d);
-        }
-    }
-
-    fn cancel_operation(
-        &mut self,
-        index: TargetIndex,
-        d: &mut Deciding<'_>,
-    ) -> Result<(), Rejection> {
-        let target = self
-            .state
-            .target(index)
-            .ok_or(Rejection::NoTarget { target: index })?;
-        if target.status != TargetStatus::InProgress {
-            return Err(Rejection::NothingUnderWay {
-                status: target.status,
-            });
-        }
-        if !self.state.is_cancelling(target) {
-            self.emit(CampaignEvent::OperationCancelRequested { target: index }, d);
-            self.start_cancel(index, d);
-        }
-        Ok(())
-    }
-
-    fn start_cancel(&mut self, index: TargetIndex, d: &mut Deciding<'_>) {
-        if let Some(mechanism) = self.mechanism() {
-            self.timers.cancel(index, &mechanism, d.now.listened);
-        }
-        d.out.registers.insert(index);
+    pub(super) fn mechanism(&self) -> Option<PushSpec> {
+        self.state.mechanism().copied()
     }
 
     /// F1, then L2 and L4: what follows from the counters.
-    fn settle(&mut self, d: &mut Deciding<'_>) {
+    pub(super) fn settle(&mut self, d: &mut Deciding<'_>) {
         let counts = self.state.counts();
         let (Some(spec), Some(_)) = (self.state.spec(), self.state.started_at()) else {
             return;

@@ -1,13 +1,16 @@
 //! What is recorded of a campaign: permanent, small, readable.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use sortie_protocol::{DeviceId, Reason, Report, Status as DeviceStatus, StatusCode};
 use uuid::Uuid;
 
-use super::{CampaignSpec, ImageCopy, TargetIndex, TargetReason};
+use super::{CampaignSpec, ImageCopy, ManualUpdate, TargetIndex, TargetReason};
 use crate::OperationId;
 
-/// An event of a campaign's stream. Targets are named by their index in the snapshot.
+/// An event of the stream of a campaign, or of a manual update, which is folded as a campaign with one
+/// target (rule M). Targets are named by their index in the snapshot.
 ///
 /// Past tense: it has happened and can't be refused; [`State::apply`](super::State::apply) folds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,12 +27,12 @@ pub enum CampaignEvent {
     /// The campaign was created (S3).
     CampaignCreated {
         /// What it is made of.
-        spec: CampaignSpec,
+        spec: Box<CampaignSpec>,
     },
     /// The campaign was edited before its start (L1).
     CampaignEdited {
         /// What it is made of now.
-        spec: CampaignSpec,
+        spec: Box<CampaignSpec>,
     },
     /// The campaign was deleted before its start (L1).
     CampaignDeleted,
@@ -45,8 +48,18 @@ pub enum CampaignEvent {
     /// The snapshot is complete; the campaign runs (S2).
     CampaignStarted {
         /// The image, copied, so that nothing that happens to it later matters (T4).
-        image: ImageCopy,
+        image: Box<ImageCopy>,
     },
+    /// A person asked for a Manual OTA Update (M): the first event of its stream. Its device is target 0.
+    ManualUpdateRequested {
+        /// What was asked for.
+        update: Box<ManualUpdate>,
+    },
+    /// The file that was uploaded for a manual update has been deleted, its operation having ended (M2).
+    UploadDeleted,
+    /// A command was accepted that changes nothing: recorded with its commit, so that its repeat gets
+    /// the same answer (K1).
+    CommandAccepted,
     /// An operation was started on a target (P3): from here on the target is in progress.
     OperationStarted {
         /// The target.
@@ -55,7 +68,7 @@ pub enum CampaignEvent {
         claim: u64,
         /// The device's version that this was decided on (E).
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        decided_on: Option<String>,
+        decided_on: Option<Arc<str>>,
         /// The abandoned operation whose claim is taken over (O3).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replaces: Option<OperationId>,
@@ -84,8 +97,11 @@ pub enum CampaignEvent {
         target: TargetIndex,
         /// Why.
         reason: TargetReason,
+        /// The device's version that this was decided on, if nothing was sent (E2).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decided_on: Option<Arc<str>>,
     },
-    /// A target failed: E, R3, X1, X4, P5.
+    /// A target failed: E, R3, X1, X4, P5, D1, M3.
     TargetFailed {
         /// The target.
         target: TargetIndex,
@@ -96,6 +112,12 @@ pub enum CampaignEvent {
         /// The device's word, if it was that which ended it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         word: Option<DeviceWord>,
+        /// The device's version that this was decided on, if nothing was sent (E).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decided_on: Option<Arc<str>>,
+        /// The System Model that the device named, if it was another (E0).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        system_model: Option<Arc<str>>,
     },
     /// The operation ended, and the target is idle again, to be tried later (R4).
     TargetDeferred {
@@ -103,6 +125,15 @@ pub enum CampaignEvent {
         target: TargetIndex,
         /// Why: `device_busy` or `version_changed`.
         reason: TargetReason,
+        /// The device's word.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        word: Option<DeviceWord>,
+    },
+    /// The device was removed from the inventory while its operation was under way, which is being
+    /// cancelled, or after it had been abandoned, whose claim is free now (D1).
+    DeviceRemoved {
+        /// The target.
+        target: TargetIndex,
     },
     /// The first terminal word on an abandoned operation; the outcome stays (R5).
     LateReport {
@@ -147,7 +178,7 @@ pub enum CampaignEvent {
 #[serde(rename_all = "snake_case")]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "an operation was never begun, ended, or abandoned"
+    reason = "an operation was never begun, ended, abandoned, or its device is gone"
 )]
 pub enum End {
     /// There was none: refused before the push (E).
@@ -156,6 +187,8 @@ pub enum End {
     Answered,
     /// Ended without the device's word; the claim is open (X1, W7).
     Abandoned,
+    /// Ended without the device's word, which was removed: the claim is free (D1).
+    Removed,
 }
 
 /// A device's word as it is recorded.
@@ -173,6 +206,13 @@ pub struct DeviceWord {
     /// OTAEvent's message.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+}
+
+impl DeviceWord {
+    /// Whether it says more than its status.
+    pub fn has_more(&self) -> bool {
+        self.code.is_some() || self.reason.is_some() || !self.message.is_empty()
+    }
 }
 
 impl From<&Report> for DeviceWord {
@@ -197,6 +237,7 @@ impl CampaignEvent {
             | Self::TargetSucceeded { target, .. }
             | Self::TargetFailed { target, .. }
             | Self::TargetDeferred { target, .. }
+            | Self::DeviceRemoved { target }
             | Self::LateReport { target, .. }
             | Self::ContradictoryReport { target, .. }
             | Self::ClaimRaised { target, .. } => Some(*target),
@@ -208,6 +249,9 @@ impl CampaignEvent {
             | Self::StartRequested
             | Self::TargetsAdded { .. }
             | Self::CampaignStarted { .. }
+            | Self::ManualUpdateRequested { .. }
+            | Self::UploadDeleted
+            | Self::CommandAccepted
             | Self::CampaignPausing
             | Self::CampaignPaused
             | Self::CampaignResumed

@@ -5,30 +5,47 @@
 //!                                    └─▶ targets whose request register is to be written
 //! ```
 //!
-//! - `event.rs`: what is recorded. `state.rs`: the fold. `spec.rs`: what a campaign is made of.
-//! - `decide.rs`: what an input leads to. `eligibility.rs`: rules E. `timers.rs`, `ready.rs`: what a
-//!   running campaign keeps beside its state, built anew by [`Campaign::arm`]; below them
-//!   `due_queues.rs` and `index_set.rs`, which find what comes first in constant steps.
+//! - `event.rs`: what is recorded. `state.rs`: the fold, with `status.rs`, `counts.rs`, `target.rs`;
+//!   `register.rs`: what a device is to be told by it. `spec.rs`: what a campaign is made of.
+//! - `decide.rs`: what an input leads to; of a command in `commands.rs`, of a device's word in
+//!   `report.rs`, of a timer in `expire.rs`, of a turn to be pushed in `push.rs` and
+//!   `eligibility.rs` (rules E), of the snapshot in `start.rs`, of a removed device in `removed.rs`.
+//! - `manual/`: a Manual OTA Update is folded and decided as a campaign with one target.
+//! - `timers.rs`, `ready.rs`: what a running campaign keeps beside its state, built anew by
+//!   [`Campaign::arm`]; below them `due_queues.rs` and `index_set.rs`, which find what comes first in
+//!   constant steps.
 
 mod command;
+mod commands;
+mod counts;
 mod decide;
 mod due_queues;
 mod eligibility;
 mod event;
+mod expire;
 mod index_set;
+mod manual;
+mod push;
 mod ready;
 mod reason;
+mod register;
+mod removed;
 mod report;
 mod spec;
+mod start;
 mod state;
+mod status;
 mod target;
 mod timers;
 
 pub use command::{Command, CommandKind, Rejection};
+pub use counts::Counts;
 pub use decide::{Campaign, Input, Output};
 pub use eligibility::{Verdict, verdict};
 pub use event::{CampaignEvent, DeviceWord, End};
+pub use manual::{ManualSource, ManualUpdate, NewManualUpdate};
 pub use reason::TargetReason;
 pub use spec::{CampaignSpec, ImageCopy, NewCampaign, Push, PushSpec, Start};
-pub use state::{Counts, Outcome, State, Status};
+pub use state::State;
+pub use status::{Outcome, Status};
 pub use target::{Target, TargetIndex, TargetStatus};

@@ -42,6 +42,8 @@ pub enum TargetReason {
     DeviceCanceled,
     /// Failed: the device was removed from the inventory (D1). Not counted.
     DeviceRemoved,
+    /// Failed: a manual update could not be sent before its date (M3).
+    Expired,
     /// Failed on the device: it refuses the request (A9).
     InvalidRequest,
     /// Failed on the device: the image could not be fetched (A12).
@@ -78,6 +80,7 @@ impl TargetReason {
             Self::Canceled => "canceled",
             Self::DeviceCanceled => "device_canceled",
             Self::DeviceRemoved => "device_removed",
+            Self::Expired => "expired",
             Self::InvalidRequest => "invalid_request",
             Self::NetworkError => "network_error",
             Self::IoError => "io_error",

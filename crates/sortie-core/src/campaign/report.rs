@@ -22,7 +22,7 @@ impl Campaign {
             }
             TargetStatus::InProgress => self.advanced(index, report, d),
             _ if !report.status.is_terminal() => {}
-            _ if target.end == Some(End::Abandoned) && !target.late => {
+            _ if matches!(target.end, Some(End::Abandoned | End::Removed)) && !target.late => {
                 // R5; the claim becomes free with it (O4).
                 self.emit(
                     CampaignEvent::LateReport {
@@ -55,7 +55,13 @@ impl Campaign {
         let Some(target) = self.state.target(index) else {
             return;
         };
-        let news = target.heard != Some(report.status);
+        let told = self.state.last_word(index);
+        let told = (
+            told.and_then(|w| w.code.as_ref()),
+            told.and_then(|w| w.reason.as_ref()),
+        );
+        let news = target.heard != Some(report.status)
+            || told != (report.code.as_ref(), report.reason.as_ref());
         if news && target.words_recorded < WORDS_RECORDED_MAX {
             self.emit(
                 CampaignEvent::OperationReported {
@@ -76,14 +82,14 @@ impl Campaign {
         percent: u8,
         d: &mut Deciding<'_>,
     ) {
-        if let Some(spec) = &self.state.spec
+        if let Some(mechanism) = self.mechanism()
             && self
                 .state
                 .target(index)
                 .is_some_and(|t| t.status == TargetStatus::InProgress)
         {
             self.timers
-                .word(index, status, percent, &spec.mechanism, d.now.listened);
+                .word(index, status, percent, &mechanism, d.now.listened);
         }
     }
 
@@ -93,16 +99,14 @@ impl Campaign {
             return;
         };
         let cancelled = self.state.is_cancelling(target);
-        let busy_retries = self
-            .state
-            .spec
-            .as_ref()
-            .map_or(0, |s| s.mechanism.busy_retries);
+        let removed = target.removed;
+        let busy_retries = self.mechanism().map_or(0, |m| m.busy_retries);
         let retries_left = target.deferrals < busy_retries;
         let event = if report.status == DeviceStatus::Success {
             CampaignEvent::TargetSucceeded {
                 target: index,
                 reason: TargetReason::Updated,
+                decided_on: None,
             }
         } else {
             let again = again(report);
@@ -112,13 +116,17 @@ impl Campaign {
                 target: index,
                 reason,
                 end: End::Answered,
-                word,
+                word: word.clone(),
+                decided_on: None,
+                system_model: None,
             };
             match again {
+                _ if cancelled && yields && removed => failed(TargetReason::DeviceRemoved),
                 _ if cancelled && yields => failed(TargetReason::Canceled),
                 Some(reason) if retries_left => CampaignEvent::TargetDeferred {
                     target: index,
                     reason,
+                    word: word.clone(),
                 },
                 Some(reason) => failed(reason),
                 None => failed(TargetReason::of_failure(report.code.as_ref())),

@@ -132,7 +132,7 @@ impl Push {
         self
     }
 
-    fn validate(&self, invalid: &mut Invalid) -> PushSpec {
+    pub(crate) fn validate(&self, invalid: &mut Invalid) -> PushSpec {
         let max_in_progress_operations = match self.max_in_progress_operations {
             None => {
                 invalid.add("max_in_progress_operations", "it is required");

@@ -2,99 +2,17 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    fmt,
     sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
-use sortie_protocol::{Allow, ArtifactRef, DeviceId, Generation, Request, Update};
+use sortie_protocol::DeviceId;
 use uuid::Uuid;
 
 use super::{
-    CampaignEvent, CampaignSpec, DeviceWord, End, ImageCopy, Target, TargetIndex, TargetReason,
-    TargetStatus,
+    CampaignEvent, CampaignSpec, Counts, DeviceWord, End, ImageCopy, ManualSource, ManualUpdate,
+    Outcome, Status, Target, TargetIndex, TargetReason, TargetStatus, spec::PushSpec,
 };
 use crate::{CampaignId, CommandId, OperationId, StreamId, Timestamp};
-
-/// The status of a campaign (L).
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-#[expect(clippy::exhaustive_enums, reason = "rule L closes the set")]
-pub enum Status {
-    /// Created; it starts by hand, or as soon as the inventory has answered.
-    #[default]
-    Idle,
-    /// It waits for its start time.
-    Scheduled,
-    /// It runs.
-    InProgress,
-    /// Nothing new starts; some operations are under way.
-    Pausing,
-    /// Nothing is under way.
-    Paused,
-    /// It has an outcome.
-    Finished,
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Idle => "idle",
-            Self::Scheduled => "scheduled",
-            Self::InProgress => "in_progress",
-            Self::Pausing => "pausing",
-            Self::Paused => "paused",
-            Self::Finished => "finished",
-        })
-    }
-}
-
-/// How a campaign ended (L).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(clippy::exhaustive_enums, reason = "rule L closes the set")]
-pub enum Outcome {
-    /// Every target is terminal, failures within the threshold included (L4).
-    Success,
-    /// Too much failed (F1).
-    Failure,
-    /// A person cancelled it (L3).
-    Cancelled,
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Success => "success",
-            Self::Failure => "failure",
-            Self::Cancelled => "cancelled",
-        })
-    }
-}
-
-/// A campaign's counters, kept by the fold.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct Counts {
-    /// Targets in the snapshot.
-    pub targets: u32,
-    /// Not pushed yet, or to be tried again.
-    pub idle: u32,
-    /// With an operation in force.
-    pub in_progress: u32,
-    /// Ended well.
-    pub successful: u32,
-    /// Ended badly, for whatever reason.
-    pub failed: u32,
-    /// Of those failed: how many count against the threshold (F1).
-    pub failed_counted: u32,
-    /// Of those failed: abandoned, and the device has not given its word yet. Each may still be
-    /// installing (invariant 1).
-    pub abandoned: u32,
-}
 
 /// How many [`CommandId`]s of a stream are kept (K1).
 const COMMANDS_KEPT: usize = 256;
@@ -102,20 +20,27 @@ const COMMANDS_KEPT: usize = 256;
 /// No version was known when the operation was decided.
 const NO_VERSION: u32 = u32::MAX;
 
-/// A campaign as its log says it is. Only [`State::apply`] changes it.
+/// A campaign, or a manual update with its one target, as its log says it is. Only [`State::apply`]
+/// changes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
-    id: CampaignId,
-    pub(super) spec: Option<CampaignSpec>,
+    stream: StreamId,
+    spec: Option<Box<CampaignSpec>>,
+    manual: Option<Box<ManualUpdate>>,
+    mechanism: Option<PushSpec>,
     pub(super) status: Status,
     outcome: Option<Outcome>,
     deleted: bool,
     pub(super) start_requested: bool,
     /// All that is under way is being cancelled (L3).
     pub(super) all_cancelled: bool,
-    image: Option<ImageCopy>,
+    image: Option<Box<ImageCopy>>,
+    /// The uploaded file that has not been deleted yet (M2).
+    upload: Option<Box<str>>,
     devices: Vec<DeviceId>,
     targets: Vec<Target>,
+    /// Last words that say more than their status; few targets have one.
+    words: HashMap<TargetIndex, Box<DeviceWord>>,
     counts: Counts,
     starts: u32,
     epoch: u64,
@@ -132,19 +57,28 @@ pub struct State {
 }
 
 impl State {
-    /// The state before the first event.
+    /// The state of a campaign before its first event.
     pub fn new(id: CampaignId) -> Self {
+        Self::of(StreamId::Campaign(id))
+    }
+
+    /// The state of a campaign's or manual update's stream before its first event.
+    pub fn of(stream: StreamId) -> Self {
         Self {
-            id,
+            stream,
             spec: None,
+            manual: None,
+            mechanism: None,
             status: Status::Idle,
             outcome: None,
             deleted: false,
             start_requested: false,
             all_cancelled: false,
             image: None,
+            upload: None,
             devices: vec![],
             targets: vec![],
+            words: HashMap::new(),
             counts: Counts::default(),
             starts: 0,
             epoch: 0,
@@ -171,13 +105,28 @@ impl State {
                 self.nonces.push(*nonce);
             }
             CampaignEvent::CampaignCreated { spec } => {
+                self.mechanism = Some(spec.mechanism);
                 self.spec = Some(spec.clone());
                 self.created_at = at;
             }
             CampaignEvent::CampaignEdited { spec } => {
+                self.mechanism = Some(spec.mechanism);
                 self.spec = Some(spec.clone());
                 self.status = Status::Idle;
             }
+            CampaignEvent::ManualUpdateRequested { update } => {
+                self.mechanism = Some(update.mechanism());
+                self.add_targets(std::slice::from_ref(&update.device));
+                if let ManualSource::File { file, .. } = &update.source {
+                    self.upload = Some(file.as_str().into());
+                }
+                self.manual = Some(update.clone());
+                self.status = Status::InProgress;
+                self.created_at = at;
+                self.started_at = Some(at);
+            }
+            CampaignEvent::UploadDeleted => self.upload = None,
+            CampaignEvent::CommandAccepted => {}
             CampaignEvent::CampaignDeleted => self.deleted = true,
             CampaignEvent::CampaignScheduled => self.status = Status::Scheduled,
             CampaignEvent::StartRequested => self.start_requested = true,
@@ -196,13 +145,27 @@ impl State {
             }
             CampaignEvent::CampaignFailed => self.finish(at, Outcome::Failure),
             CampaignEvent::CampaignSucceeded => self.finish(at, Outcome::Success),
+            _ => self.apply_to_target(event),
+        }
+        if self.manual.is_some() && self.counts.idle + self.counts.in_progress == 0 {
+            // A manual update ends with its operation.
+            let outcome = match self.counts.successful {
+                0 => Outcome::Failure,
+                _ => Outcome::Success,
+            };
+            self.finish(at, outcome);
+        }
+    }
+
+    fn apply_to_target(&mut self, event: &CampaignEvent) {
+        match event {
             CampaignEvent::OperationStarted {
                 target,
                 claim,
                 decided_on,
                 replaces: _,
             } => {
-                self.start_operation(*target, *claim, decided_on.as_deref());
+                self.start_operation(*target, *claim, decided_on.as_ref());
             }
             CampaignEvent::RequestRetried { target } => {
                 self.change(*target, |t| t.request_retries += 1);
@@ -212,11 +175,12 @@ impl State {
                     t.words_recorded = t.words_recorded.saturating_add(1);
                     t.heard = Some(word.status);
                 });
+                self.keep_word(*target, word);
             }
             CampaignEvent::OperationCancelRequested { target } => {
                 self.change(*target, |t| t.cancel_requested = true);
             }
-            CampaignEvent::TargetSucceeded { target, reason } => {
+            CampaignEvent::TargetSucceeded { target, reason, .. } => {
                 self.change(*target, |t| {
                     t.status = TargetStatus::Successful;
                     t.reason = Some(*reason);
@@ -230,22 +194,34 @@ impl State {
                 reason,
                 end,
                 word,
+                ..
             } => {
                 self.fail_target(*target, *reason, *end, word.as_ref());
             }
-            CampaignEvent::TargetDeferred { target, reason } => {
+            CampaignEvent::TargetDeferred {
+                target,
+                reason,
+                word,
+            } => {
                 self.change(*target, |t| {
                     t.status = TargetStatus::Idle;
                     t.reason = Some(*reason);
                     t.heard = Some(sortie_protocol::Status::Failure);
                     t.deferrals += 1;
                 });
+                if let Some(word) = word {
+                    self.keep_word(*target, word);
+                }
+            }
+            CampaignEvent::DeviceRemoved { target } => {
+                self.change(*target, |t| t.removed = true);
             }
             CampaignEvent::LateReport { target, word } => {
                 self.change(*target, |t| {
                     t.late = true;
                     t.heard = Some(word.status);
                 });
+                self.keep_word(*target, word);
             }
             CampaignEvent::ContradictoryReport { target, .. } => {
                 self.change(*target, |t| t.contradicted = true);
@@ -253,6 +229,17 @@ impl State {
             CampaignEvent::ClaimRaised { target, claim } => {
                 self.change(*target, |t| t.claim = t.claim.max(*claim));
             }
+            // Of the whole campaign: `apply` folds it.
+            _ => {}
+        }
+    }
+
+    /// Keeps the last word of a target's device, if it says more than its status.
+    fn keep_word(&mut self, target: TargetIndex, word: &DeviceWord) {
+        if word.has_more() && self.target(target).is_some() {
+            self.words.insert(target, Box::new(word.clone()));
+        } else if !self.words.is_empty() {
+            self.words.remove(&target);
         }
     }
 
@@ -274,11 +261,14 @@ impl State {
         self.counts.idle = self.counts.idle.saturating_add(added);
     }
 
-    fn start_operation(&mut self, target: TargetIndex, claim: u64, decided_on: Option<&str>) {
+    fn start_operation(&mut self, target: TargetIndex, claim: u64, decided_on: Option<&Arc<str>>) {
         self.starts += 1;
         let started = self.starts;
         let owner = u16::try_from(self.nonces.len().saturating_sub(1)).unwrap_or(u16::MAX);
         let decided_on = decided_on.map_or(NO_VERSION, |version| self.intern(version));
+        if !self.words.is_empty() {
+            self.words.remove(&target);
+        }
         self.change(target, |t| {
             *t = Target {
                 status: TargetStatus::InProgress,
@@ -316,6 +306,9 @@ impl State {
                 t.heard = Some(word.status);
             }
         });
+        if let Some(word) = word {
+            self.keep_word(target, word);
+        }
     }
 
     /// Changes one target and the counters with it.
@@ -335,14 +328,13 @@ impl State {
         self.counts.abandoned += u32::from(after.1);
     }
 
-    fn intern(&mut self, version: &str) -> u32 {
+    fn intern(&mut self, version: &Arc<str>) -> u32 {
         if let Some(index) = self.version_index.get(version) {
             return *index;
         }
         let index = u32::try_from(self.versions.len()).unwrap_or(NO_VERSION - 1);
-        let version: Arc<str> = version.into();
         self.versions.push(version.clone());
-        self.version_index.insert(version, index);
+        self.version_index.insert(version.clone(), index);
         index
     }
 
@@ -359,59 +351,10 @@ impl State {
         self.commands.contains(&command)
     }
 
-    /// What the device's request register must hold for an operation in force, or that this
-    /// campaign abandoned; `None` where it has nothing in force on the target.
-    ///
-    /// Whether the register is this campaign's at all, its claim tells.
-    pub fn register(&self, index: TargetIndex) -> Option<Request> {
-        let target = self.target(index)?;
-        let operation = self.operation(index)?;
-        let image = self.image.as_ref()?;
-        let route = StreamId::Campaign(self.id).route();
-        match target.claim_phase()? {
-            crate::ClaimPhase::Free => None,
-            crate::ClaimPhase::Held if !self.is_cancelling(target) => {
-                let force = self
-                    .spec
-                    .as_ref()
-                    .is_some_and(|s| s.mechanism.force_downgrade);
-                let update = Update {
-                    operation: operation.0,
-                    route,
-                    url: image.artifact.url.clone(),
-                    artifact: ArtifactRef {
-                        size: image.artifact.size,
-                        sha256: image.artifact.sha256,
-                        format: "raw".into(),
-                    },
-                    allow: Allow {
-                        downgrade: force,
-                        ..Allow::default()
-                    },
-                    version: Some(image.version.to_string()),
-                    system_model: Some(image.system_model.to_string()),
-                    decided_on: self.decided_on(target).map(Into::into),
-                    session: None,
-                };
-                Some(Request::Update(
-                    Generation::update(target.claim),
-                    Box::new(update),
-                ))
-            }
-            crate::ClaimPhase::Held | crate::ClaimPhase::Open => {
-                let generation = Generation::cancel(target.claim);
-                Some(Request::Cancel {
-                    generation,
-                    operation: operation.0,
-                    route,
-                })
-            }
-        }
-    }
-
-    /// Whether a person's cancel waits for the device's word (X2).
+    /// Whether a cancel waits for the device's word: a person's (X2), or that of a removal (D1).
     pub fn is_cancelling(&self, target: &Target) -> bool {
-        target.status == TargetStatus::InProgress && (self.all_cancelled || target.cancel_requested)
+        target.status == TargetStatus::InProgress
+            && (self.all_cancelled || target.cancel_requested || target.removed)
     }
 
     /// The version that a target's last operation was decided on.
@@ -430,18 +373,51 @@ impl State {
             .get(usize::from(target.owner))
             .copied()
             .unwrap_or_default();
-        (target.claim != 0)
-            .then(|| OperationId::derive(self.id.0, device.as_str(), target.claim_at_start, nonce))
+        (target.claim != 0).then(|| {
+            OperationId::derive(
+                self.stream.uuid(),
+                device.as_str(),
+                target.claim_at_start,
+                nonce,
+            )
+        })
+    }
+
+    /// Its stream.
+    pub fn stream(&self) -> StreamId {
+        self.stream
     }
 
     /// The campaign's id.
     pub fn id(&self) -> CampaignId {
-        self.id
+        CampaignId(self.stream.uuid())
     }
 
-    /// What it is made of; `None` before `CampaignCreated`.
+    /// What the campaign is made of; `None` before `CampaignCreated`, and of a manual update.
     pub fn spec(&self) -> Option<&CampaignSpec> {
-        self.spec.as_ref()
+        self.spec.as_deref()
+    }
+
+    /// The manual update that it is, if it is one.
+    pub fn manual(&self) -> Option<&ManualUpdate> {
+        self.manual.as_deref()
+    }
+
+    /// How it is paced, gated and retried.
+    pub fn mechanism(&self) -> Option<&PushSpec> {
+        self.mechanism.as_ref()
+    }
+
+    /// The uploaded file that is to be deleted, its operation having ended (M2).
+    pub fn upload_to_delete(&self) -> Option<&str> {
+        self.upload
+            .as_deref()
+            .filter(|_| self.status == Status::Finished)
+    }
+
+    /// The last word of a target's device, if it said more than its status.
+    pub fn last_word(&self, index: TargetIndex) -> Option<&DeviceWord> {
+        self.words.get(&index).map(AsRef::as_ref)
     }
 
     /// Its status.
@@ -469,14 +445,15 @@ impl State {
         self.status == Status::Finished && self.counts.in_progress > 0
     }
 
-    /// Finished, and nothing is under way: only a late report can add to its log (L6).
+    /// Finished, and nothing is under way or left to do: only a late report can add to its log (L6).
     pub fn is_over(&self) -> bool {
-        self.deleted || self.status == Status::Finished && self.counts.in_progress == 0
+        let drained = self.status == Status::Finished && self.counts.in_progress == 0;
+        self.deleted || drained && self.upload_to_delete().is_none()
     }
 
     /// The image, once started.
     pub fn image(&self) -> Option<&ImageCopy> {
-        self.image.as_ref()
+        self.image.as_deref()
     }
 
     /// The device ids of the snapshot, by target index.
@@ -527,16 +504,5 @@ impl State {
     /// When it got its outcome.
     pub fn finished_at(&self) -> Option<Timestamp> {
         self.finished_at
-    }
-}
-
-impl Counts {
-    fn of(&mut self, status: TargetStatus) -> &mut u32 {
-        match status {
-            TargetStatus::Idle => &mut self.idle,
-            TargetStatus::InProgress => &mut self.in_progress,
-            TargetStatus::Failed => &mut self.failed,
-            TargetStatus::Successful => &mut self.successful,
-        }
     }
 }

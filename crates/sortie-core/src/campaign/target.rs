@@ -61,6 +61,10 @@ impl fmt::Display for TargetStatus {
 
 /// The fold of a target's events. Small, since there may be a million.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, in a byte"
+)]
 #[non_exhaustive]
 pub struct Target {
     /// Where it is.
@@ -73,6 +77,8 @@ pub struct Target {
     pub heard: Option<DeviceStatus>,
     /// Its operation under way is being cancelled by a person's wish (X2).
     pub cancel_requested: bool,
+    /// Its device was removed from the inventory (D1).
+    pub removed: bool,
     /// A terminal word came after the operation had been abandoned (R5).
     pub late: bool,
     /// A second, different terminal word was recorded (R5).
@@ -104,7 +110,9 @@ impl Target {
         }
         Some(match (self.status, self.end) {
             (TargetStatus::InProgress, _) => ClaimPhase::Held,
-            (TargetStatus::Failed, Some(End::Abandoned)) if !self.late => ClaimPhase::Open,
+            (TargetStatus::Failed, Some(End::Abandoned)) if !self.late && !self.removed => {
+                ClaimPhase::Open
+            }
             _ => ClaimPhase::Free,
         })
     }

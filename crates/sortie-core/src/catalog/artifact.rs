@@ -30,7 +30,7 @@ impl Artifact {
         }
     }
 
-    pub(super) fn validate(&self, field: &str, invalid: &mut Invalid) {
+    pub(crate) fn validate(&self, field: &str, invalid: &mut Invalid) {
         let Self { url, size, .. } = self;
         if !["http://", "https://"]
             .iter()

@@ -136,6 +136,7 @@ impl Checker {
             CampaignEvent::TargetSucceeded {
                 target,
                 reason: TargetReason::Updated,
+                ..
             } => {
                 let uuid = operation_before.unwrap().0;
                 let said = truth(devices, state.device(*target).unwrap(), uuid);

@@ -2,7 +2,7 @@
 
 use sortie::{
     CampaignId, CampaignStatus, Catalog, CommandError, CommandId, NewCampaign, Push, QueryError,
-    Rejection, Start,
+    Rejection, Start, StreamId,
 };
 
 use crate::{
@@ -59,7 +59,9 @@ async fn k2_creating_twice_makes_one_campaign_and_other_content_is_refused() {
         .create_campaign(pilot().start(Start::ByHand))
         .await
         .unwrap_err();
-    let exists = Rejection::Exists { id: first.id() };
+    let exists = Rejection::Exists {
+        stream: StreamId::Campaign(first.id()),
+    };
     assert_eq!(other, CommandError::Refused(exists));
     assert!(!other.is_retryable());
     assert_eq!(engine.campaigns().await.unwrap().len(), 1);
