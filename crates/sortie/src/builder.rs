@@ -2,8 +2,11 @@
 
 use std::{fmt, panic::catch_unwind, pin::Pin, sync::Arc, time::Duration};
 
-use sortie_engine::driver::{self, Ports, Settings, StartFailure, Stopped, SystemClock, driver};
+use sortie_engine::driver::{
+    self, OpenedDriver, Ports, Settings, StartFailure, Stopped, SystemClock, driver,
+};
 use sortie_ports::{Clock, Inventory, Transport};
+use uuid::Uuid;
 
 use crate::{Engine, IntoPort, StartError, Store};
 
@@ -17,6 +20,7 @@ pub struct EngineBuilder {
     clock: Option<Arc<dyn Clock>>,
     settle: Option<Duration>,
     shutdown_on: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    seed: Option<Uuid>,
 }
 
 /// The work of an engine that [`EngineBuilder::build`] made; await [`Driver::run`] yourself.
@@ -65,6 +69,12 @@ impl EngineBuilder {
         self
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn seed(mut self, seed: Uuid) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// Starts the engine on the present tokio runtime, of whatever flavour. It goes on with whatever
     /// a stop or a crash interrupted. Neither broker nor inventory need be there.
     ///
@@ -81,10 +91,7 @@ impl EngineBuilder {
             return Err(StartError::NoRuntime(why));
         }
         let (engine, driver) = self.build()?;
-        let opened = driver.inner.open().await.map_err(|failure| match failure {
-            StartFailure::Corrupt(why) => StartError::Corrupt(why),
-            failure => StartError::Store(failure.to_string()),
-        })?;
+        let opened = driver.open().await?;
         opened.spawn(&runtime);
         Ok(engine)
     }
@@ -105,12 +112,20 @@ impl EngineBuilder {
         let mut settings = Settings::default();
         settings.settle = self.settle.unwrap_or(settings.settle);
         settings.shutdown_on = self.shutdown_on;
+        settings.seed = self.seed;
         let (handle, inner) = driver(ports, settings);
         Ok((Engine::new(handle), Driver { inner }))
     }
 }
 
 impl Driver {
+    pub(crate) async fn open(self) -> Result<OpenedDriver, StartError> {
+        self.inner.open().await.map_err(|failure| match failure {
+            StartFailure::Corrupt(why) => StartError::Corrupt(why),
+            failure => StartError::Store(failure.to_string()),
+        })
+    }
+
     /// Does the engine's work until it stops, and answers why it did. It is to be awaited on a tokio
     /// runtime with timers, unless the clock is your own; dropping it is a crash, and safe.
     pub async fn run(self) -> Stopped {

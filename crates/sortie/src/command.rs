@@ -7,7 +7,6 @@ use sortie_engine::{
     driver::Handle,
     node::{Done, NodeCommand},
 };
-use uuid::Uuid;
 
 use crate::CommandError;
 
@@ -34,7 +33,7 @@ impl<T> Command<T> {
     pub(crate) fn new(handle: &Handle, what: NodeCommand, finish: Finish<T>) -> Self {
         Self {
             handle: handle.clone(),
-            id: Uuid::new_v4().into(),
+            id: handle.draw_id().into(),
             actor: Actor::default(),
             what,
             finish,

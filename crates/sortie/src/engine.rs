@@ -5,7 +5,6 @@ use sortie_engine::{
     driver::{Fatal, Handle, Health, Preview, Stopped},
     node::{Done, NodeCommand, Progress},
 };
-use uuid::Uuid;
 
 use crate::{CampaignHandle, Command, CommandError, EngineBuilder, QueryError, command::Outcome};
 
@@ -41,7 +40,9 @@ impl Engine {
     /// and the same content it answers with the one that there is; with other content it is refused
     /// (K2).
     pub fn create_campaign(&self, new: NewCampaign) -> Command<CampaignHandle> {
-        let id = new.given_id().unwrap_or_else(|| Uuid::new_v4().into());
+        let id = new
+            .given_id()
+            .unwrap_or_else(|| self.handle.draw_id().into());
         let what = NodeCommand::Create(id, Box::new(new));
         Command::new(&self.handle, what, created)
     }

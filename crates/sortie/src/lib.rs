@@ -169,6 +169,8 @@ mod error;
 mod port;
 mod store;
 mod targets;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod watch;
 
 pub use artifact::{Artifact, ArtifactError};

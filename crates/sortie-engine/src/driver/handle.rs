@@ -11,10 +11,12 @@ use tokio::sync::{
     oneshot,
     watch::{self, Receiver},
 };
+use uuid::Uuid;
 
 use super::{
     ask::{CommandMessage, Message, WAITING_MAX},
     health::Health,
+    ids::Ids,
     preview::Preview,
     stopped::{Fatal, Stopped},
 };
@@ -35,6 +37,7 @@ struct Shared {
     questions: Arc<Semaphore>,
     stopped: Receiver<Option<Stopped>>,
     clock: Arc<dyn Clock>,
+    ids: Arc<Ids>,
 }
 
 /// Why something that was asked has no answer, or was refused.
@@ -65,17 +68,24 @@ impl Handle {
         messages: UnboundedSender<Message>,
         stopped: Receiver<Option<Stopped>>,
         clock: Arc<dyn Clock>,
+        ids: Arc<Ids>,
     ) -> Self {
         let shared = Shared {
             commands: Arc::new(Semaphore::new(WAITING_MAX)),
             questions: Arc::new(Semaphore::new(WAITING_MAX)),
             stopped,
             clock,
+            ids,
         };
         Self {
             messages,
             shared: Arc::new(shared),
         }
+    }
+
+    /// Draws an id that no other has: for a command or a campaign that is given none.
+    pub fn draw_id(&self) -> Uuid {
+        self.shared.ids.draw()
     }
 
     /// Gives a command. Dropping the future does not take it back.

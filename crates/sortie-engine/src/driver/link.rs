@@ -8,7 +8,10 @@ use sortie_ports::{Clock, Inbox, Transport};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use uuid::Uuid;
 
-use super::guard::{full_text, unpanicked};
+use super::{
+    guard::{full_text, unpanicked},
+    ids::Ids,
+};
 use crate::node::Clocks;
 
 /// What the loop tells the link's task.
@@ -93,6 +96,7 @@ async fn gone(orders: &mut UnboundedReceiver<Order>) {
 /// What the loop knows of the link.
 #[derive(Debug)]
 pub(super) struct Link {
+    ids: Arc<Ids>,
     up: Option<Clocks>,
     /// Since when it is up or down.
     since: Timestamp,
@@ -109,8 +113,9 @@ pub(super) struct Link {
 const STABLE: Duration = Duration::from_mins(1);
 
 impl Link {
-    pub(super) fn new(now: Clocks) -> Self {
+    pub(super) fn new(now: Clocks, ids: Arc<Ids>) -> Self {
         Self {
+            ids,
             up: None,
             since: now.wall,
             why: None,
@@ -159,7 +164,7 @@ impl Link {
         if was_up.is_some_and(|up| now.monotonic.saturating_sub(up.monotonic) >= STABLE) {
             self.failures = 0;
         }
-        let wait = backoff(self.failures, jitter());
+        let wait = backoff(self.failures, jitter(self.ids.draw()));
         self.failures = self.failures.saturating_add(1);
         let seconds = wait.as_secs_f64();
         if self.warned {
@@ -182,15 +187,19 @@ fn backoff(failures: u32, jitter: u32) -> Duration {
     full * (3_000 + jitter) / 4_000
 }
 
-fn jitter() -> u32 {
-    // The first bytes of a random UUID are random.
-    let [high, low, ..] = Uuid::new_v4().into_bytes();
+fn jitter(drawn: Uuid) -> u32 {
+    // The first bytes of a drawn UUID are random.
+    let [high, low, ..] = drawn.into_bytes();
     u32::from(u16::from_be_bytes([high, low])) * 1_000 / u32::from(u16::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ids() -> Arc<Ids> {
+        Arc::new(Ids::new(None))
+    }
 
     fn at(seconds: u64) -> Clocks {
         Clocks {
@@ -201,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_backoff_doubles_to_a_minute_and_begins_anew_after_a_link_that_held_for_a_minute() {
-        let mut link = Link::new(at(0));
+        let mut link = Link::new(at(0), ids());
         let full = [1, 2, 4, 8, 16, 32, 60, 60];
         for seconds in full {
             let wait = link.ended("refused".into(), at(10));
@@ -217,7 +226,7 @@ mod tests {
 
     #[test]
     fn an_outage_says_since_when_and_why_and_one_that_is_over_says_nothing() {
-        let mut link = Link::new(at(5));
+        let mut link = Link::new(at(5), ids());
         link.ended("connection refused".into(), at(6));
         link.ended("no answer".into(), at(8));
         assert!(!link.is_up());

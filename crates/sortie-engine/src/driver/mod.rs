@@ -26,6 +26,7 @@ mod end;
 mod guard;
 mod handle;
 mod health;
+mod ids;
 mod inventory;
 mod jobs;
 mod link;

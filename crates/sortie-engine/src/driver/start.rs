@@ -17,7 +17,8 @@ use super::{
     end,
     guard::{Boxed, full_text, unpanicked},
     handle::{Handle, StoppedSender},
-    link,
+    ids::Ids,
+    link::{self, Link},
     stopped::{Fatal, Stopped},
     turn::Loop,
 };
@@ -44,6 +45,9 @@ pub struct Settings {
     pub settle: Duration,
     /// The driver shuts down when this ends. Default: never.
     pub shutdown_on: Option<Boxed<()>>,
+    /// Whatever is drawn comes from this, so that a test's runs are alike. It must be another at
+    /// each start on one log. Default: none, and everything is drawn at random.
+    pub seed: Option<Uuid>,
 }
 
 impl Default for Settings {
@@ -51,6 +55,7 @@ impl Default for Settings {
         Self {
             settle: Duration::from_mins(1),
             shutdown_on: None,
+            seed: None,
         }
     }
 }
@@ -80,6 +85,7 @@ pub enum StartFailure {
 pub struct Driver {
     ports: Ports,
     settings: Settings,
+    ids: Arc<Ids>,
     messages: UnboundedReceiver<Message>,
     stopped: StoppedSender,
 }
@@ -102,10 +108,12 @@ const BATCH_EVENTS: usize = 2_048;
 pub fn driver(ports: Ports, settings: Settings) -> (Handle, Driver) {
     let (sender, messages) = unbounded_channel();
     let (stopped, is_stopped) = watch::channel(None);
-    let handle = Handle::new(sender, is_stopped, ports.clock.clone());
+    let ids = Arc::new(Ids::new(settings.seed));
+    let handle = Handle::new(sender, is_stopped, ports.clock.clone(), ids.clone());
     let driver = Driver {
         ports,
         settings,
+        ids,
         messages,
         stopped,
     };
@@ -121,6 +129,7 @@ impl Driver {
         let Self {
             ports,
             settings,
+            ids,
             messages,
             stopped,
         } = self;
@@ -137,7 +146,7 @@ impl Driver {
         };
         let config = Config {
             settle: settings.settle,
-            seed: Uuid::new_v4(),
+            seed: ids.draw(),
             registers: ports.transport.registers(),
             batch_events_max: BATCH_EVENTS,
         };
@@ -161,7 +170,7 @@ impl Driver {
             now,
             inbox,
             messages,
-            (orders, runs_ended),
+            (Link::new(now, ids), orders, runs_ended),
             shutdown_on,
         );
         Ok(OpenedDriver {

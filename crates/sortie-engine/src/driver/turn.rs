@@ -92,7 +92,7 @@ impl Loop {
         now: Clocks,
         inbox: InboxReader,
         messages: UnboundedReceiver<Message>,
-        (orders, runs_ended): (UnboundedSender<Order>, UnboundedReceiver<String>),
+        (link, orders, runs_ended): (Link, UnboundedSender<Order>, UnboundedReceiver<String>),
         shutdown_on: Option<Boxed<()>>,
     ) -> Self {
         Self {
@@ -103,7 +103,7 @@ impl Loop {
             appends: vec![],
             store: Store::new(now.wall),
             appending_since: None,
-            link: Link::new(now),
+            link,
             orders,
             runs_ended,
             inbox,

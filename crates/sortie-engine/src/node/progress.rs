@@ -1,6 +1,6 @@
 //! A campaign's committed progress, for those who watch.
 
-use std::fmt;
+use std::{fmt, ops::Deref};
 
 use serde::Serialize;
 use sortie_core::{Campaign, CampaignId, Counts, Outcome, StreamId, Timestamp, campaign::Status};
@@ -41,6 +41,15 @@ impl Progress {
     /// Finished and drained: nothing but a late report can come.
     pub fn is_over(&self) -> bool {
         self.status == Status::Finished && self.draining == 0
+    }
+}
+
+/// `progress.failed` is `progress.counts.failed`.
+impl Deref for Progress {
+    type Target = Counts;
+
+    fn deref(&self) -> &Counts {
+        &self.counts
     }
 }
 

@@ -1,0 +1,101 @@
+//! Who waits for what, when nothing can happen any more.
+
+use sortie_core::{Status, TargetStatus};
+
+use super::Bed;
+use crate::{CampaignHandle, Progress, TargetRow};
+
+/// So many lines of one kind are enough to see what is wrong.
+const LINES: usize = 12;
+
+impl Bed {
+    /// The list.
+    pub(super) async fn waits(&self) -> String {
+        let (seed, now) = (self.seed, self.now());
+        let held = match self.clock.holds() {
+            0 => String::new(),
+            holds => format!(", held by {holds}"),
+        };
+        let timer = self.clock.next_timer();
+        let timer = timer.map_or_else(String::new, |at| format!(", the next timer at {at:?}"));
+        let mut text = format!("seed {seed}, after {now:?} of virtual time{held}{timer}");
+        match self.ask(self.engine.health()).await {
+            Some(health) => push(&mut text, &health.to_string()),
+            None => push(&mut text, "the engine does not answer"),
+        }
+        match self.ask(self.engine.campaigns()).await {
+            Some(Ok(campaigns)) if campaigns.is_empty() => push(&mut text, "no campaigns"),
+            Some(Ok(campaigns)) => {
+                for progress in campaigns {
+                    self.campaign(&mut text, &progress).await;
+                }
+            }
+            Some(Err(error)) => push(&mut text, &format!("campaigns: {error}")),
+            None => push(&mut text, "campaigns: no answer"),
+        }
+        let (lines, devices) = self.fleet.lines();
+        push(&mut text, &format!("the fleet has {devices} devices"));
+        list(&mut text, &lines, "more that are offline or at work");
+        text
+    }
+
+    async fn campaign(&self, text: &mut String, progress: &Progress) {
+        let name = &progress.name;
+        push(text, &format!("campaign \"{name}\": {progress}"));
+        if progress.is_over() {
+            return;
+        }
+        if matches!(progress.status, Status::Idle) {
+            push(text, "  waits for its start by hand");
+        }
+        let targets = async {
+            let campaign: CampaignHandle = self.engine.campaign(progress.campaign).await?;
+            campaign.targets(None, usize::MAX).await
+        };
+        match self.ask(targets).await {
+            Some(Ok(targets)) => {
+                let paused = matches!(progress.status, Status::Paused | Status::Pausing);
+                let waits = |row: &TargetRow| why(row, paused);
+                let lines: Vec<String> = targets.iter().filter_map(waits).collect();
+                list(text, &lines, "more targets that wait");
+            }
+            Some(Err(error)) => push(text, &format!("  targets: {error}")),
+            None => push(text, "  targets: no answer"),
+        }
+    }
+}
+
+/// For what a target waits; `None`: it is terminal.
+fn why(row: &TargetRow, paused: bool) -> Option<String> {
+    let why = match row.status {
+        TargetStatus::InProgress => match row.heard {
+            Some(status) => format!("in progress, its last word was {status:?}"),
+            None => "in progress, and it has said nothing on it".into(),
+        },
+        TargetStatus::Idle => match (row.online, &row.waits_for, row.reason) {
+            (None, ..) => "idle: nothing was heard of it".into(),
+            (Some(false), ..) => "idle: offline".into(),
+            (_, Some(holder), _) => format!("idle: held by {holder}"),
+            _ if paused => "idle: the campaign is paused".into(),
+            (_, _, Some(reason)) => format!("idle: tried before ({reason}), in its backoff"),
+            _ => "idle: waits for a slot".into(),
+        },
+        _ => return None,
+    };
+    Some(format!("{}: {why}", row.device))
+}
+
+fn push(text: &mut String, line: &str) {
+    text.push('\n');
+    text.push_str(line);
+}
+
+/// Some of the lines, and how many there are more.
+fn list(text: &mut String, lines: &[String], more: &str) {
+    for line in lines.iter().take(LINES) {
+        push(text, &format!("  {line}"));
+    }
+    if lines.len() > LINES {
+        push(text, &format!("  and {} {more}", lines.len() - LINES));
+    }
+}
