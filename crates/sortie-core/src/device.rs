@@ -2,54 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sortie_protocol::DeviceId;
 
-use crate::{SystemModelId, ids::ParseError};
-
-/// A value of a device's attribute. Integers and floats are one numeric type (rule T3).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-#[non_exhaustive]
-pub enum AttributeValue {
-    /// True or false.
-    Boolean(bool),
-    /// A number.
-    Number(f64),
-    /// A text.
-    Text(String),
-}
-
-impl From<&str> for AttributeValue {
-    fn from(text: &str) -> Self {
-        Self::Text(text.into())
-    }
-}
-impl From<String> for AttributeValue {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-impl From<&String> for AttributeValue {
-    fn from(text: &String) -> Self {
-        Self::Text(text.clone())
-    }
-}
-impl From<bool> for AttributeValue {
-    fn from(value: bool) -> Self {
-        Self::Boolean(value)
-    }
-}
-impl From<f64> for AttributeValue {
-    fn from(value: f64) -> Self {
-        Self::Number(value)
-    }
-}
-impl From<i32> for AttributeValue {
-    fn from(value: i32) -> Self {
-        Self::Number(value.into())
-    }
-}
+use crate::{AttributeValue, SystemModelId, ids::ParseError};
 
 /// A device that campaigns can target: its id, System Model, tags and attributes.
 ///
@@ -61,7 +17,11 @@ pub struct Device {
     system_model: SystemModelId,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     tags: BTreeSet<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "attributes",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     attributes: BTreeMap<String, AttributeValue>,
 }
 
@@ -88,9 +48,12 @@ impl Device {
         self
     }
 
-    /// Sets an attribute; a later value of one key replaces an earlier one.
-    pub fn attribute(mut self, key: &str, value: impl Into<AttributeValue>) -> Self {
-        self.attributes.insert(key.into(), value.into());
+    /// Sets an attribute; a later value of one name replaces an earlier one.
+    ///
+    /// A selector finds it if its name is `namespace:key`, such as `custom:site`. The namespace is
+    /// kept in lower case, which is what selectors compare (rule T3).
+    pub fn attribute(mut self, name: &str, value: impl Into<AttributeValue>) -> Self {
+        self.attributes.insert(attribute_name(name), value.into());
         self
     }
 
@@ -109,8 +72,26 @@ impl Device {
         &self.tags
     }
 
-    /// Its attributes by key.
+    /// Its attributes by name.
     pub fn attributes(&self) -> &BTreeMap<String, AttributeValue> {
         &self.attributes
     }
+}
+
+/// `name` with its namespace, which ends at the first colon, in lower case.
+pub(crate) fn attribute_name(name: &str) -> String {
+    match name.split_once(':') {
+        Some((namespace, key)) => format!("{}:{key}", namespace.to_ascii_lowercase()),
+        None => name.into(),
+    }
+}
+
+fn attributes<'de, D>(d: D) -> Result<BTreeMap<String, AttributeValue>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let attributes = BTreeMap::<String, AttributeValue>::deserialize(d)?.into_iter();
+    Ok(attributes
+        .map(|(name, value)| (attribute_name(&name), value))
+        .collect())
 }

@@ -7,6 +7,8 @@
 //! Rules are named as in `docs/architecture.md` (`E4`, `P2`, …).
 #![forbid(unsafe_code)]
 
+mod attribute;
+mod base64;
 pub mod campaign;
 pub mod catalog;
 mod claim;
@@ -20,6 +22,7 @@ mod text;
 mod time;
 mod version;
 
+pub use attribute::{AttributeValue, Number};
 pub use campaign::{
     Campaign, CampaignEvent, CampaignSpec, Command, Counts, Input, ManualSource, ManualUpdate,
     NewCampaign, NewManualUpdate, Outcome, Output, Push, Rejection, Start, State, Status,
@@ -27,7 +30,7 @@ pub use campaign::{
 };
 pub use catalog::{Catalog, CatalogEvent, CatalogState};
 pub use claim::{ClaimChange, ClaimPhase, ClaimRow};
-pub use device::{AttributeValue, Device, DeviceError};
+pub use device::{Device, DeviceError};
 pub use fleet::{DeviceSlot, Fleet, FleetDevice, RunningVersion};
 pub use ids::{
     BaseImageId, CampaignId, ChannelId, CollectionId, CommandId, GroupId, ManualUpdateId,
@@ -37,5 +40,5 @@ pub use invalid::{FieldError, Invalid};
 pub use selector::{Selector, SelectorError};
 pub use sortie_protocol::{DeviceId, Sha256};
 pub use stream::{Actor, Event, StreamId};
-pub use time::{Listened, Now, Timestamp};
+pub use time::{Listened, Now, Timestamp, TimestampError};
 pub use version::{RequirementError, VersionRequirement};

@@ -138,6 +138,7 @@ fn check(device: &Device) -> Result<(), DeviceError> {
         bytes += key.len();
         match value {
             AttributeValue::Text(text) => bytes += text.len(),
+            AttributeValue::BinaryBlob(blob) => bytes += blob.len(),
             AttributeValue::Number(number) if !number.is_finite() => {
                 return Err(wrong(format!("attribute {key:?} is {number}")));
             }

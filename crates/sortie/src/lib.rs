@@ -63,7 +63,7 @@
 //!         let after = want.after.as_ref().map_or("", |id| id.as_ref());
 //!         let args = (want.system_model.as_ref(), after, want.limit);
 //!         let units = self.db.units(PAGE, args).await.map_err(InventoryError::unavailable)?;
-//!         let device = |u: Unit| Ok(Device::new(&u.serial, &u.model)?.attribute("site", &u.site));
+//!         let device = |u: Unit| Ok(Device::new(&u.serial, &u.model)?.attribute("custom:site", &u.site));
 //!         units.into_iter().map(device).collect() // one bad row holds up the start, and is named in health()
 //!     }
 //!
@@ -190,10 +190,10 @@ pub use sortie_core::campaign::CommandKind;
 pub use sortie_core::{
     Actor, AttributeValue, BaseImageId, CampaignEvent, CampaignId, Catalog, CatalogEvent,
     ChannelId, ClaimChange, ClaimRow, CollectionId, CommandId, Counts, Device, DeviceError,
-    DeviceId, Event, FieldError, GroupId, Invalid, NewCampaign, OperationId,
+    DeviceId, Event, FieldError, GroupId, Invalid, NewCampaign, Number, OperationId,
     Outcome as CampaignOutcome, ParseError, Push, Rejection, Sha256, Start,
     Status as CampaignStatus, StreamId, SystemModelId, TargetIndex, TargetReason, TargetStatus,
-    Timestamp,
+    Timestamp, TimestampError,
 };
 pub use sortie_engine::{
     driver::{Fatal, Health, LinkHealth, Preview, Stopped, StoreHealth, SystemClock},

@@ -1,6 +1,6 @@
 //! The device table.
 
-use sortie_core::{Device, DeviceId, SystemModelId};
+use sortie_core::{Device, DeviceId, SystemModelId, Timestamp};
 use sortie_ports::{DevicePage, Inventory, InventoryError};
 use sortie_sqlite::{Devices, Sqlite};
 
@@ -40,6 +40,9 @@ fn devices_are_put_replaced_found_counted_and_removed_and_survive_a_restart() {
         .attribute("volts", 0.1 + 0.2)
         .attribute("edge", f64::MIN_POSITIVE)
         .attribute("floor", 5)
+        .attribute("custom:serial", (1_i64 << 53) + 1)
+        .attribute("custom:serviced", Timestamp(1_767_323_045_678))
+        .attribute("custom:key", vec![0, 255, 7])
         .attribute("spare", false)
         .attribute("truth", "true");
     wait(devices.put([full.clone(), device("gw-1", "gateway-g2")])).unwrap();
@@ -86,6 +89,10 @@ fn a_device_that_could_not_be_read_again_is_refused_by_name_before_any_is_put() 
     for (bad, why) in [
         (device("bad", "m").attribute("x", f64::NAN), "NaN"),
         (device("bad", "m").tag(&"x".repeat(70_000)), "70000 bytes"),
+        (
+            device("bad", "m").attribute("x", vec![0; 70_000]),
+            "70001 bytes",
+        ),
     ] {
         let refused = wait(devices.put([device("good", "m"), bad])).unwrap_err();
         assert!(matches!(refused, InventoryError::BadRow(_)), "{refused}");
@@ -103,6 +110,10 @@ fn a_row_that_was_put_by_hand_and_is_no_device_is_named() {
         ("'gw 1', 'm', '[]', '{}'", "gw 1"),
         ("'gw-2', 'm', 'pilot', '{}'", "gw-2"),
         ("'gw-3', 'm', '[]', '{\"a\":[]}'", "gw-3"),
+        (
+            "'gw-4', 'm', '[]', '{\"a\":{\"datetime\":\"soon\"}}'",
+            "gw-4",
+        ),
     ] {
         auditor.execute_batch("DELETE FROM devices").unwrap();
         let insert = format!("INSERT INTO devices VALUES ({row})");
