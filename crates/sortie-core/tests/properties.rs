@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers panic on purpose")]
 
 use proptest::prelude::*;
-use semver::Version;
 use sortie_core::{
     BaseImageId, Campaign, CampaignEvent, CampaignId, Command, DeviceId, Fleet, Input, Listened,
     NewCampaign, Now, Output, Push, Selector, Sha256, State, StreamId, TargetIndex, TargetStatus,
@@ -28,35 +27,6 @@ proptest! {
         }
     }
 
-    #[test]
-    fn v2_a_requirement_agrees_with_the_precedence_of_semver(
-        bound in version(), running in version(), symbol in 0_usize..6,
-    ) {
-        let symbol = ["==", "!=", ">", ">=", "<", "<="][symbol];
-        let requirement: VersionRequirement = format!("{symbol} {bound}").parse().unwrap();
-        let order = running.cmp_precedence(&bound);
-        let expected = match symbol {
-            "==" => order.is_eq(),
-            "!=" => order.is_ne(),
-            ">" => order.is_gt(),
-            ">=" => order.is_ge(),
-            "<" => order.is_lt(),
-            _ => order.is_le(),
-        };
-        prop_assert_eq!(requirement.matches(&running), expected);
-    }
-
-    #[test]
-    fn a_selector_of_generated_form_is_accepted_and_evaluates_as_its_form(form in form(), tags in 0_u8..8) {
-        let (text, holds) = form.write(tags);
-        let selector: Selector = text.parse().unwrap();
-        let device = (0..3).filter(|n| tags & (1 << n) != 0).fold(
-            sortie_core::Device::new("d", "m").unwrap(),
-            |device, n| device.tag(&n.to_string()),
-        );
-        prop_assert_eq!(selector.matches(&device), holds, "{}", text);
-    }
-
     /// Invariants 1, 3, 4 and 6, for any order of inputs to a campaign.
     #[test]
     fn any_inputs_keep_the_limit_the_outcomes_and_the_fold(
@@ -64,53 +34,6 @@ proptest! {
     ) {
         run(limit, percent, &steps);
     }
-}
-
-fn version() -> impl Strategy<Value = Version> {
-    let pre = prop_oneof![Just(""), Just("-rc.1"), Just("-rc.2"), Just("-alpha")];
-    let build = prop_oneof![Just(""), Just("+a"), Just("+b.1")];
-    (0_u64..3, 0_u64..3, 0_u64..3, pre, build)
-        .prop_map(|(a, b, c, pre, build)| format!("{a}.{b}.{c}{pre}{build}").parse().unwrap())
-}
-
-/// A selector's form, over the tags "0", "1" and "2".
-#[derive(Debug, Clone)]
-enum Form {
-    Tag(u8, bool),
-    And(Box<Form>, Box<Form>),
-    Or(Box<Form>, Box<Form>),
-}
-
-impl Form {
-    fn write(&self, tags: u8) -> (String, bool) {
-        match self {
-            Self::Tag(tag, present) => {
-                let not = if *present { "" } else { "not " };
-                (
-                    format!("\"{tag}\" {not}in tags"),
-                    (tags & (1 << tag) != 0) == *present,
-                )
-            }
-            Self::And(a, b) => {
-                let ((a, left), (b, right)) = (a.write(tags), b.write(tags));
-                (format!("({a}) and ({b})"), left && right)
-            }
-            Self::Or(a, b) => {
-                let ((a, left), (b, right)) = (a.write(tags), b.write(tags));
-                (format!("({a} or {b})"), left || right)
-            }
-        }
-    }
-}
-
-fn form() -> impl Strategy<Value = Form> {
-    let tag = (0_u8..3, any::<bool>()).prop_map(|(tag, present)| Form::Tag(tag, present));
-    tag.prop_recursive(4, 16, 2, |form| {
-        prop_oneof![
-            (form.clone(), form.clone()).prop_map(|(a, b)| Form::And(a.into(), b.into())),
-            (form.clone(), form).prop_map(|(a, b)| Form::Or(a.into(), b.into())),
-        ]
-    })
 }
 
 #[derive(Debug, Clone)]

@@ -400,7 +400,7 @@ mod tests {
         let state = declared(&draft());
         let groups = state.groups_of(&"pilot".parse().unwrap()).unwrap();
         let device = |id: &str| crate::Device::new(id, "gateway-g2").unwrap();
-        let held = |d: &crate::Device| groups.iter().any(|g| g.contains(d));
+        let held = |d: &crate::Device| groups.iter().any(|g| g.contains(d, crate::Timestamp(0)));
         assert!(
             held(&device("gw-1")) && held(&device("gw-9").tag("pilot")) && !held(&device("gw-9"))
         );

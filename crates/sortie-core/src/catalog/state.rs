@@ -39,18 +39,18 @@ pub struct Image {
 /// A Group: a selector, an explicit list, or both (T2).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Group {
-    /// Devices by tags.
+    /// Devices by tags and attributes.
     pub selector: Option<Selector>,
     /// Devices by name.
     pub devices: Vec<DeviceId>,
 }
 
 impl Group {
-    /// Whether `device` is in it.
-    pub fn contains(&self, device: &Device) -> bool {
+    /// Whether `device` is in it, at `now`.
+    pub fn contains(&self, device: &Device, now: Timestamp) -> bool {
         self.selector
             .as_ref()
-            .is_some_and(|selector| selector.matches(device))
+            .is_some_and(|selector| selector.matches(device, now))
             || self.devices.binary_search(device.id()).is_ok()
     }
 }

@@ -20,6 +20,8 @@ pub(super) async fn resolve(
     clock: &dyn Clock,
     want: &Resolve,
 ) -> Result<Vec<DeviceId>, String> {
+    // One `now()` for all pages.
+    let now = clock.now();
     let mut page = DevicePage::first(want.system_model.clone(), PAGE);
     let mut seen = HashSet::new();
     let mut targets = vec![];
@@ -35,7 +37,7 @@ pub(super) async fn resolve(
         let seen_before = seen.len();
         for device in devices {
             let wanted = *device.system_model() == want.system_model
-                && want.groups.iter().any(|group| group.contains(&device));
+                && want.groups.iter().any(|group| group.contains(&device, now));
             if seen.insert(device.id().clone()) && wanted {
                 targets.push(device.id().clone());
             }
@@ -55,7 +57,7 @@ pub(super) async fn resolve(
 
 #[cfg(test)]
 mod tests {
-    use sortie_core::{Device, SystemModelId, catalog::Group};
+    use sortie_core::{Device, SystemModelId, Timestamp, catalog::Group};
     use sortie_ports::{InventoryError, MemoryInventory, async_trait};
 
     use super::*;
@@ -87,6 +89,10 @@ mod tests {
         }
     }
 
+    fn id(id: &str) -> DeviceId {
+        DeviceId::new(id).unwrap()
+    }
+
     async fn run(inventory: &dyn Inventory, want: &Resolve) -> Result<Vec<DeviceId>, String> {
         resolve(inventory, &SystemClock::new(), want).await
     }
@@ -113,6 +119,19 @@ mod tests {
         let expected = (0..2_500).filter(|n| n % 2 == 0 || n % 3 == 0).count();
         assert_eq!(targets.len(), expected);
         assert!(targets.is_sorted());
+    }
+
+    #[tokio::test]
+    async fn t3_now_in_a_selector_is_the_wall_time_of_the_resolve() {
+        let inventory = MemoryInventory::new();
+        inventory.put([("past", 1), ("future", i64::MAX)].map(|(id, ms)| {
+            let device = Device::new(id, "m").unwrap();
+            device.attribute("custom:serviced", Timestamp(ms))
+        }));
+        let due = want(&[r#"attributes["custom:serviced"] < now()"#]);
+        assert_eq!(run(&inventory, &due).await.unwrap(), [id("past")]);
+        let ahead = want(&[r#"attributes["custom:serviced"] > now()"#]);
+        assert_eq!(run(&inventory, &ahead).await.unwrap(), [id("future")]);
     }
 
     #[tokio::test]
