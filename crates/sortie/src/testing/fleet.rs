@@ -288,11 +288,19 @@ impl Fleet {
         }
     }
 
-    /// Asks a device, by a transport of your own. What names no device is lost.
-    pub fn ask(&self, device: &DeviceId, request: RequestBody) {
+    /// Asks a device, by a transport of your own, and answers whether it has the request; it has not
+    /// while it is off the network.
+    pub fn ask(&self, device: &DeviceId, request: RequestBody) -> bool {
         self.with_all(|state, now| {
-            state.change(device, |device, _| device.ask(now, request));
-        });
+            let online = state
+                .devices
+                .get(device)
+                .is_some_and(|device| device.is_online);
+            if online {
+                state.change(device, |device, _| device.ask(now, request));
+            }
+            online
+        })
     }
 
     #[track_caller]
@@ -455,7 +463,11 @@ impl Transport for Fleet {
         if self.shared.lock().broken.is_some() {
             return Delivery::NotNow;
         }
-        self.ask(&request.device, request.body.clone());
+        let body = request.body.clone();
+        self.with_all(|state, now| {
+            // Retained: who is off the network finds it there.
+            state.change(&request.device, |device, _| device.ask(now, body));
+        });
         clock.sleep_until(clock.monotonic() + back).await;
         if self.shared.lock().broken.is_some() {
             return Delivery::NotNow; // it is there, and nobody knows
