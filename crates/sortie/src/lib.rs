@@ -144,6 +144,60 @@
 //! `click` is made once per click: the same [`CommandId`] again gets the first answer, so a repeat
 //! can't act twice.
 //!
+//! # Testing your roll-out
+//! With feature `testing`, as a dev-dependency: the real engine on a log in memory, a fleet that does
+//! what your test says, and time that jumps from timer to timer. No sleep, no network, no flake.
+//! ```
+//! # mod my_app {
+//! #     use sortie::{Artifact, CampaignHandle, Catalog, Engine, NewCampaign, Push, Sha256};
+//! #     pub async fn roll_out(engine: Engine) -> Result<CampaignHandle, sortie::Error> {
+//! #         let artifact = Artifact::new("http://127.0.0.1/gw.bin", 65_536, Sha256([7; 32]));
+//! #         let catalog = Catalog::new()
+//! #             .collection("gateway-os", "gateway-g2")
+//! #             .base_image("gateway-os@1.4.0", artifact)
+//! #             .group("pilot", r#""pilot" in tags"#)
+//! #             .channel("pilot", &["pilot"]);
+//! #         engine.declare(catalog).await?;
+//! #         let new = NewCampaign::new("Pilot 1.4.0", "gateway-os@1.4.0".parse()?, "pilot".parse()?)
+//! #             .mechanism(Push::new().max_in_progress_operations(10).max_failure_percentage(5.0));
+//! #         Ok(engine.create_campaign(new).await?)
+//! #     }
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), sortie::Error> { a_bad_image_harms_few_devices().await }
+//! use std::time::Duration;
+//!
+//! use sortie::{
+//!     CampaignOutcome, Device,
+//!     testing::{Bed, Play},
+//! };
+//!
+//! # #[cfg(any())]
+//! #[tokio::test] // the default runtime: one thread, so one order of things
+//! # async fn shown() {}
+//! async fn a_bad_image_harms_few_devices() -> Result<(), sortie::Error> {
+//!     let mut bed = Bed::start(42).await?; // seed; memory store, scripted fleet, manual clock
+//!     for n in 1..=100 {
+//!         bed.fleet().add(Device::new(&format!("gw-{n:04}"), "gateway-g2")?.tag("pilot"), "1.3.0");
+//!     }
+//!     bed.fleet().on_update(|_device| Play::RollsBack(Duration::from_mins(4))); // virtual time
+//!
+//!     let campaign = bed.run(my_app::roll_out(bed.engine())).await?; // my code: 10 at once, 5 %
+//!     bed.run_for(Duration::from_mins(2)).await;
+//!     bed.crash_and_restart().await?; // as `kill -9` in mid-flight, then `start()` again
+//!     let campaign = bed.engine().campaign(campaign.id()).await?;
+//!     let end = bed.run(campaign.finished()).await?; // jumps from timer to timer
+//!
+//!     assert_eq!(end.outcome, Some(CampaignOutcome::Failure));
+//!     assert!(end.failed <= 5 + 10, "threshold + limit bound the harm: {end}");
+//!     assert_eq!(bed.fleet().operations_seen(), end.failed); // asked of the devices, not of the engine
+//!     Ok(())
+//! }
+//! ```
+//! Your own device table and your own connection go in by `Bed::builder`; `examples/units` in the
+//! repository is a service that does so. When nothing can happen any more, the test fails with a list
+//! of who waits for what.
+//!
 //! # What runs where
 //! [`EngineBuilder::start`] spawns two tasks on your runtime (their spans are `sortie_driver` and
 //! `sortie_transport`); [`EngineBuilder::build`] spawns none and gives you the future to await. An
@@ -158,6 +212,7 @@
 //! | `sqlite` | yes | `Sqlite`, the event log and a device table in one file |
 //! | `bundled` | yes | SQLite compiled in; without it the system's library is linked |
 //! | `mqtt` | yes | `Mqtt`, the native device profile over a broker |
+//! | `testing` | no | `testing::Bed`, for tests of your roll-out: virtual time and scripted devices |
 #![forbid(unsafe_code)]
 
 mod artifact;
