@@ -16,7 +16,8 @@
 use std::{process::ExitCode, time::Duration};
 
 use sortie::{
-    Artifact, CampaignHandle, CampaignId, Catalog, Device, Engine, Mqtt, NewCampaign, Push, Sqlite,
+    Artifact, CampaignHandle, CampaignId, Catalog, Device, Engine, Mqtt, NewBaseImage, NewCampaign,
+    Push, Sqlite,
 };
 use sortie_examples::{
     broker::{EmbeddedBroker, Mqtt5},
@@ -186,7 +187,7 @@ async fn roll_out(
     let base_image = format!("gateway-os@{NEW}");
     let catalog = Catalog::new()
         .collection("gateway-os", SYSTEM_MODEL)
-        .base_image_over(&base_image, artifact, REQUIREMENT)
+        .with(NewBaseImage::new(&base_image, artifact).starting_version_requirement(REQUIREMENT))
         .group("pilot", r#""pilot" in tags"#)
         .channel("pilot", &["pilot"]);
     let declared = engine.declare(catalog).await;

@@ -28,7 +28,7 @@ pub use campaign::{
     NewCampaign, NewManualUpdate, Outcome, Output, Push, Rejection, Start, State, Status,
     TargetIndex, TargetReason, TargetStatus,
 };
-pub use catalog::{Catalog, CatalogEvent, CatalogState};
+pub use catalog::{Catalog, CatalogEvent, CatalogItem, CatalogState, CatalogUser};
 pub use claim::{ClaimChange, ClaimPhase, ClaimRow};
 pub use device::{Device, DeviceError};
 pub use fleet::{DeviceSlot, Fleet, FleetDevice, RunningVersion};

@@ -1,12 +1,15 @@
 //! The one handle.
 
-use sortie_core::{CampaignId, Catalog, NewCampaign};
+use sortie_core::{CampaignId, Catalog, CatalogItem, CatalogState, NewCampaign};
 use sortie_engine::{
     driver::{Fatal, Handle, Health, Preview, Stopped},
     node::{Done, NodeCommand, Progress},
 };
 
-use crate::{CampaignHandle, Command, CommandError, EngineBuilder, QueryError, command::Outcome};
+use crate::{
+    CampaignHandle, Command, CommandError, EngineBuilder, QueryError,
+    command::{Outcome, accepted},
+};
 
 /// A running engine. Cheap to clone; put it into your web state.
 ///
@@ -34,6 +37,25 @@ impl Engine {
     /// many things were written.
     pub fn declare(&self, catalog: Catalog) -> Command<usize> {
         Command::new(&self.handle, NodeCommand::Declare(catalog), declared)
+    }
+
+    /// Deletes one thing from the catalog, by its id: a `BaseImageId`, `ChannelId`, `GroupId`,
+    /// `CollectionId` or `SystemModelId`. Waits until the log has been read.
+    ///
+    /// Refused with [`Rejection::InUse`](crate::Rejection::InUse), which names the users, while it is
+    /// used (T4): a Base Image until its campaigns are finished and drained, a Channel until its
+    /// campaigns have started, a Group while it is in a Channel, a Collection while it has a Base
+    /// Image, a System Model while it has a Collection. What a campaign started with it keeps.
+    pub fn delete(&self, item: impl Into<CatalogItem>) -> Command<()> {
+        Command::new(&self.handle, NodeCommand::Delete(item.into()), accepted)
+    }
+
+    /// The catalog as it is committed.
+    ///
+    /// # Errors
+    /// [`QueryError`]: `Unavailable` while the log can't be read, or `Stopped`.
+    pub async fn catalog(&self) -> Result<CatalogState, QueryError> {
+        Ok(self.handle.ask_catalog(CatalogState::clone).await?)
     }
 
     /// Creates a campaign, which starts at once unless it says otherwise (S1). With an id that exists

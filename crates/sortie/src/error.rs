@@ -18,7 +18,7 @@ pub enum CommandError {
     /// There is no such thing: what. Nothing changed.
     #[error("there is no {0}")]
     NotFound(String),
-    /// The campaign's state forbids it: tell. Nothing changed.
+    /// The state of the campaign or catalog forbids it: tell. Nothing changed.
     #[error("{0}")]
     Refused(Rejection),
     /// Too many commands wait for their answers: back off and repeat. Nothing changed.
@@ -52,6 +52,9 @@ impl From<CallError> for CommandError {
             CallError::Refused(Refusal::NotFound(what)) => Self::NotFound(what),
             CallError::Refused(Refusal::Refused(Rejection::NoCampaign { stream })) => {
                 Self::NotFound(format!("campaign {}", stream.uuid()))
+            }
+            CallError::Refused(Refusal::Refused(Rejection::NotDeclared { item })) => {
+                Self::NotFound(item.to_string())
             }
             CallError::Refused(Refusal::Refused(rejection)) => Self::Refused(rejection),
             CallError::Busy => Self::Busy,

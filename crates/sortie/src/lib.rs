@@ -242,13 +242,16 @@ pub use watch::Watch;
 #[doc(no_inline)]
 pub use async_trait::async_trait;
 pub use sortie_core::campaign::CommandKind;
+pub use sortie_core::catalog::{
+    Language, NewBaseImage, NewChannel, NewCollection, NewGroup, NewSystemModel,
+};
 pub use sortie_core::{
     Actor, AttributeValue, BaseImageId, CampaignEvent, CampaignId, Catalog, CatalogEvent,
-    ChannelId, ClaimChange, ClaimRow, CollectionId, CommandId, Counts, Device, DeviceError,
-    DeviceId, Event, FieldError, GroupId, Invalid, NewCampaign, Number, OperationId,
-    Outcome as CampaignOutcome, ParseError, Push, Rejection, Sha256, Start,
-    Status as CampaignStatus, StreamId, SystemModelId, TargetIndex, TargetReason, TargetStatus,
-    Timestamp, TimestampError,
+    CatalogItem, CatalogState, CatalogUser, ChannelId, ClaimChange, ClaimRow, CollectionId,
+    CommandId, Counts, Device, DeviceError, DeviceId, Event, FieldError, GroupId, Invalid,
+    NewCampaign, Number, OperationId, Outcome as CampaignOutcome, ParseError, Push, Rejection,
+    Sha256, Start, Status as CampaignStatus, StreamId, SystemModelId, TargetIndex, TargetReason,
+    TargetStatus, Timestamp, TimestampError,
 };
 pub use sortie_engine::{
     driver::{Fatal, Health, LinkHealth, Preview, Stopped, StoreHealth, SystemClock},
@@ -268,6 +271,14 @@ pub use sortie_protocol::{
 #[cfg(feature = "sqlite")]
 pub use sortie_sqlite::{Devices, OpenError, Sqlite};
 pub use uuid::Uuid;
+
+/// What [`CatalogState`] is made of.
+pub mod catalog {
+    pub use sortie_core::catalog::{
+        Artifact, BaseImage, Channel, Collection, Draft, Group, SystemModel,
+    };
+    pub use sortie_core::{Selector, VersionRequirement};
+}
 
 #[cfg(all(doctest, feature = "sqlite", feature = "mqtt"))]
 #[doc = include_str!("../../../README.md")]

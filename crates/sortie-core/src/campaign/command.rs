@@ -5,7 +5,10 @@ use std::fmt;
 use sortie_protocol::DeviceId;
 
 use super::{CampaignSpec, ManualUpdate, Status, TargetIndex, TargetStatus};
-use crate::{StreamId, SystemModelId};
+use crate::{
+    StreamId, SystemModelId,
+    catalog::{CatalogItem, CatalogUser},
+};
 
 /// A command of a person or program (L, X2, K).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,4 +143,33 @@ pub enum Rejection {
         /// Where the target is.
         status: TargetStatus,
     },
+    /// The catalog has no such thing, so it can't be deleted.
+    #[error("there is no {item}")]
+    NotDeclared {
+        /// What was to be deleted.
+        item: CatalogItem,
+    },
+    /// It can't be deleted while it is used (T4).
+    #[error("cannot delete {item}: {} it", used_by(.users))]
+    InUse {
+        /// What was to be deleted.
+        item: CatalogItem,
+        /// All that use it, in order; at least one.
+        users: Vec<CatalogUser>,
+    },
 }
+
+/// `campaign A uses`, `channels A, B and 5 more use`
+fn used_by(users: &[CatalogUser]) -> String {
+    let shown = &users[..users.len().min(USERS_SHOWN_MAX)];
+    let names: Vec<_> = shown.iter().map(ToString::to_string).collect();
+    let more = match users.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let verb = if users.len() == 1 { "uses" } else { "use" };
+    format!("{}{more} {verb}", names.join(", "))
+}
+
+/// Whoever wants all of them has them in [`Rejection::InUse`].
+const USERS_SHOWN_MAX: usize = 10;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sortie_protocol::Sha256;
 
+use super::check::shown;
 use crate::Invalid;
 
 /// A file to be fetched over HTTP with Range: URL, size in bytes, digest.
@@ -38,17 +39,20 @@ impl Artifact {
         {
             invalid.add(
                 format!("{field}.url"),
-                format!("{url:?} is no http:// or https:// URL"),
+                format!("{:?} is no http:// or https:// URL", shown(url)),
             );
         } else if url.len() > URL_BYTES_MAX {
             invalid.add(
                 format!("{field}.url"),
-                format!("{} bytes are too long, 4096 is the limit", url.len()),
+                format!(
+                    "{} bytes are too long, {URL_BYTES_MAX} is the limit",
+                    url.len()
+                ),
             );
         } else if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
             invalid.add(
                 format!("{field}.url"),
-                format!("{url:?} has a space or control character"),
+                format!("{:?} has a space or control character", shown(url)),
             );
         }
         if *size == 0 {

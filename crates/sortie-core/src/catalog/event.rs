@@ -1,15 +1,17 @@
 //! What is recorded in the catalog stream.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use sortie_protocol::DeviceId;
 use uuid::Uuid;
 
-use super::Artifact;
+use super::{Artifact, Language};
 use crate::{ChannelId, CollectionId, GroupId, Selector, SystemModelId, VersionRequirement};
 
-/// An event of the catalog stream. A second one of the same name replaces what the first said, where
-/// that may change at all (T4).
+/// An event of the catalog stream. A second declaration of the same name replaces what the first
+/// said, where that may change at all (T4).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all_fields = "camelCase")]
 #[non_exhaustive]
@@ -21,12 +23,26 @@ pub enum CatalogEvent {
         /// Drawn at random.
         nonce: Uuid,
     },
-    /// A Base Image Collection of a System Model (T1).
+    /// A System Model.
+    SystemModelDeclared {
+        /// Its handle.
+        system_model: SystemModelId,
+        /// For people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// The boards that are of it; no other System Model has them.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        part_numbers: BTreeSet<String>,
+    },
+    /// A Base Image Collection of a System Model (T1), which is declared by it if it was not.
     CollectionDeclared {
         /// Its handle.
         collection: CollectionId,
         /// The System Model whose images it holds; 1:1.
         system_model: SystemModelId,
+        /// For people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
     },
     /// A Base Image (T1). Version and artifact never change (T4).
     BaseImageDeclared {
@@ -39,15 +55,27 @@ pub enum CatalogEvent {
         /// What a device must run for it to be installed (E5).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         starting_version_requirement: Option<VersionRequirement>,
+        /// What the release is called, by language.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        display_names: BTreeMap<Language, String>,
+        /// What it is, by language.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        descriptions: BTreeMap<Language, String>,
+        /// What is new in it, by language.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        release_notes: BTreeMap<Language, String>,
     },
     /// A Group (T2): a selector, a list of devices, or both.
     GroupDeclared {
         /// Its handle.
         group: GroupId,
-        /// Which devices it holds, by tags.
+        /// For people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// Which devices it holds, by what they are.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         selector: Option<Selector>,
-        /// Which devices it holds, by name.
+        /// Which devices it holds, by id.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         devices: Vec<DeviceId>,
     },
@@ -55,8 +83,38 @@ pub enum CatalogEvent {
     ChannelDeclared {
         /// Its handle.
         channel: ChannelId,
+        /// For people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
         /// Its Groups.
         groups: Vec<GroupId>,
+    },
+    /// A System Model was deleted; it had no Collection.
+    SystemModelDeleted {
+        /// Its handle.
+        system_model: SystemModelId,
+    },
+    /// A Collection was deleted; it had no Base Image.
+    CollectionDeleted {
+        /// Its handle.
+        collection: CollectionId,
+    },
+    /// A Base Image was deleted; nothing used it (T4).
+    BaseImageDeleted {
+        /// The Collection that it belonged to.
+        collection: CollectionId,
+        /// Its version.
+        version: Version,
+    },
+    /// A Group was deleted; it was in no Channel.
+    GroupDeleted {
+        /// Its handle.
+        group: GroupId,
+    },
+    /// A Channel was deleted; nothing used it (T4).
+    ChannelDeleted {
+        /// Its handle.
+        channel: ChannelId,
     },
     /// A device without a claim had seen a generation above nothing at all; a free claim with this
     /// number was made, so that it can be answered (W5).

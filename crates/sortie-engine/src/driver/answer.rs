@@ -31,14 +31,18 @@ impl Loop {
                 self.campaigns.push(answer);
                 self.late_question(late);
             }
+            Message::Catalog { ask, late } => {
+                self.catalogs.push(ask);
+                self.late_question(late);
+            }
             Message::Health(answer) => {
                 let _ = answer.send(self.health());
             }
             Message::Preview {
-                draft,
+                wanted,
                 answer,
                 permit,
-            } => self.preview(*draft, answer, permit),
+            } => self.preview(wanted, answer, permit),
             Message::Stop => return Some(Ending::Asked),
         }
         None
@@ -124,6 +128,13 @@ impl Loop {
                 let all = self.node.campaigns();
                 let all = all.filter_map(|campaign| self.node.progress(campaign));
                 let _ = answer.send(all.collect());
+            }
+        }
+        if !self.catalogs.is_empty()
+            && let Some(catalog) = self.node.catalog()
+        {
+            for ask in std::mem::take(&mut self.catalogs) {
+                ask(catalog.clone());
             }
         }
     }

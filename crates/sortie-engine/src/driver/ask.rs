@@ -2,11 +2,15 @@
 
 use std::fmt;
 
-use sortie_core::{Actor, CampaignId, CommandId, NewCampaign};
+use sortie_core::{Actor, CampaignId, CatalogState, CommandId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
-use super::{handle::CallError, health::Health, preview::Preview};
-use crate::node::{Done, NodeCommand, Progress, Query};
+use super::{
+    handle::CallError,
+    health::Health,
+    preview::{Preview, Wanted},
+};
+use crate::node::{Done, NodeCommand, Progress, Query, Refusal};
 
 /// How many commands, and how many questions, may wait for their answers.
 pub(super) const WAITING_MAX: usize = 1_024;
@@ -30,17 +34,25 @@ pub(super) enum Message {
         answer: oneshot::Sender<Vec<Progress>>,
         late: oneshot::Sender<String>,
     },
+    /// A question about the catalog. `late`: as for a query.
+    Catalog {
+        ask: AskCatalog,
+        late: oneshot::Sender<String>,
+    },
     /// How the engine is.
     Health(oneshot::Sender<Health>),
     /// What a campaign's snapshot would hold.
     Preview {
-        draft: Box<NewCampaign>,
+        wanted: Box<Wanted>,
         answer: oneshot::Sender<Result<Preview, CallError>>,
         permit: OwnedSemaphorePermit,
     },
     /// Shut down.
     Stop,
 }
+
+/// How a question about the catalog gets its answer; called in the loop, so it must be quick.
+pub(super) type AskCatalog = Box<dyn FnOnce(Result<&CatalogState, Refusal>) + Send>;
 
 /// A command on its way to the node.
 pub(super) struct CommandMessage {
@@ -68,6 +80,7 @@ impl fmt::Debug for Message {
             Self::Query { .. } => "Query",
             Self::Subscribe(..) => "Subscribe",
             Self::Campaigns { .. } => "Campaigns",
+            Self::Catalog { .. } => "Catalog",
             Self::Health(_) => "Health",
             Self::Preview { .. } => "Preview",
             Self::Stop => "Stop",

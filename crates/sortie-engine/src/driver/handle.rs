@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc};
 
 use futures_util::future::{Either, select};
-use sortie_core::{Actor, CampaignId, CommandId, NewCampaign};
+use sortie_core::{Actor, CampaignId, CatalogState, CommandId, NewCampaign};
 use sortie_ports::Clock;
 use tokio::sync::{
     Semaphore,
@@ -17,7 +17,7 @@ use super::{
     ask::{CommandMessage, Message, WAITING_MAX},
     health::Health,
     ids::Ids,
-    preview::Preview,
+    preview::{self, Preview},
     stopped::{Fatal, Stopped},
 };
 use crate::node::{Done, NodeCommand, Progress, Query, Refusal, View};
@@ -185,6 +185,30 @@ impl Handle {
         self.wait(answered, is_late, CallError::Unavailable).await
     }
 
+    /// Asks a question about the committed catalog; `ask` is called in the driver's loop, so it must
+    /// be quick.
+    ///
+    /// # Errors
+    /// [`CallError`], never `Unknown`.
+    pub async fn ask_catalog<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&CatalogState) -> T + Send + 'static,
+    ) -> Result<T, CallError> {
+        let questions = self.shared.questions.clone();
+        let permit = questions.try_acquire_owned().map_err(|_| CallError::Busy)?;
+        let (answer, answered) = oneshot::channel();
+        let (late, is_late) = oneshot::channel();
+        let ask = Box::new(move |catalog: Result<&CatalogState, Refusal>| {
+            // Who asked may have gone.
+            let _ = answer.send(catalog.map(ask));
+            drop(permit);
+        });
+        self.send(Message::Catalog { ask, late }).await?;
+        Ok(self
+            .wait(answered, is_late, CallError::Unavailable)
+            .await??)
+    }
+
     /// How the engine is. Always answers.
     pub async fn health(&self) -> Health {
         let (answer, answered) = oneshot::channel();
@@ -203,12 +227,13 @@ impl Handle {
     /// # Errors
     /// [`CallError`], never `Unknown`.
     pub async fn preview(&self, draft: NewCampaign) -> Result<Preview, CallError> {
+        let wanted = self.ask_catalog(move |catalog| preview::wanted(catalog, &draft));
+        let wanted = Box::new(wanted.await??);
         let questions = self.shared.questions.clone();
         let permit = questions.try_acquire_owned().map_err(|_| CallError::Busy)?;
         let (answer, answered) = oneshot::channel();
-        let draft = Box::new(draft);
         let message = Message::Preview {
-            draft,
+            wanted,
             answer,
             permit,
         };

@@ -66,7 +66,7 @@ mod tests {
     fn want(groups: &[&str]) -> Resolve {
         let group = |selector: &&str| Group {
             selector: Some(selector.parse().unwrap()),
-            devices: vec![],
+            ..Group::default()
         };
         Resolve {
             system_model: SystemModelId::new("m").unwrap(),

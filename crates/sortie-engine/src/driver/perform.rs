@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sortie_core::{CampaignId, NewCampaign, StreamId};
+use sortie_core::{CampaignId, StreamId};
 use sortie_ports::{Delivery, Request, Version};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -11,7 +11,7 @@ use super::{
     handle::CallError,
     inventory,
     jobs::{PreviewJob, Resolved},
-    preview::{self, Preview},
+    preview::{self, Preview, Wanted},
     store,
     turn::Loop,
 };
@@ -97,14 +97,13 @@ impl Loop {
 
     pub(super) fn preview(
         &mut self,
-        draft: NewCampaign,
+        wanted: Box<Wanted>,
         answer: oneshot::Sender<Result<Preview, CallError>>,
         permit: OwnedSemaphorePermit,
     ) {
-        let ports = self.ports.clone();
+        let (devices, clock) = (self.ports.inventory.clone(), self.ports.clock.clone());
         self.jobs.resolves.push(Box::pin(async move {
-            let (log, devices) = (&*ports.store, &*ports.inventory);
-            let snapshot = preview::snapshot(log, devices, &*ports.clock, &draft).await;
+            let snapshot = preview::snapshot(&*devices, &*clock, *wanted).await;
             Resolved::Preview(Box::new(PreviewJob {
                 snapshot,
                 answer,

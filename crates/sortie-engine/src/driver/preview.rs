@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 use sortie_core::{
-    CampaignSpec, CatalogState, DeviceId, Event, Fleet, NewCampaign, StreamId, TargetReason,
+    CampaignSpec, CatalogState, DeviceId, Fleet, NewCampaign, TargetReason,
     campaign::{ImageCopy, Verdict, verdict},
 };
-use sortie_ports::{Clock, EventStore, Inventory};
+use sortie_ports::{Clock, Inventory};
 
-use super::{guard::full_text, handle::CallError, inventory, store};
+use super::{handle::CallError, inventory};
 use crate::node::{Refusal, Resolve};
 
 /// What a campaign's snapshot would hold, if it started now (S3).
@@ -46,21 +46,15 @@ impl fmt::Display for Preview {
     }
 }
 
-/// A snapshot as it would be, and what is needed to judge its devices.
-pub(super) struct Snapshot {
-    devices: Vec<DeviceId>,
+/// What the snapshot is to be taken of.
+pub(super) struct Wanted {
+    want: Resolve,
     image: ImageCopy,
     spec: CampaignSpec,
 }
 
-/// Takes the snapshot that the draft's campaign would have now.
-pub(super) async fn snapshot(
-    log: &dyn EventStore,
-    devices: &dyn Inventory,
-    clock: &dyn Clock,
-    draft: &NewCampaign,
-) -> Result<Snapshot, CallError> {
-    let catalog = catalog(log).await?;
+/// What the draft's campaign would be made of (S3).
+pub(super) fn wanted(catalog: &CatalogState, draft: &NewCampaign) -> Result<Wanted, CallError> {
     let mut invalid = draft.validate().err().unwrap_or_default();
     let image = catalog.image_copy(draft.base_image());
     let groups = catalog.groups_of(draft.channel());
@@ -79,33 +73,29 @@ pub(super) async fn snapshot(
         system_model: image.system_model.clone(),
         groups,
     };
+    Ok(Wanted { want, image, spec })
+}
+
+/// A snapshot as it would be, and what is needed to judge its devices.
+pub(super) struct Snapshot {
+    devices: Vec<DeviceId>,
+    image: ImageCopy,
+    spec: CampaignSpec,
+}
+
+/// Takes the snapshot that the draft's campaign would have now.
+pub(super) async fn snapshot(
+    devices: &dyn Inventory,
+    clock: &dyn Clock,
+    wanted: Wanted,
+) -> Result<Snapshot, CallError> {
+    let Wanted { want, image, spec } = wanted;
     let devices = inventory::resolve(devices, clock, &want).await;
     Ok(Snapshot {
         devices: devices.map_err(CallError::Unavailable)?,
         image,
         spec,
     })
-}
-
-/// The catalog as it is recorded.
-async fn catalog(log: &dyn EventStore) -> Result<CatalogState, CallError> {
-    let mut state = CatalogState::default();
-    let mut after = 0;
-    loop {
-        let page = store::read(log, StreamId::Catalog, after).await;
-        let page = page.map_err(|error| CallError::Unavailable(full_text(&error)))?;
-        let Some(last) = page.commits.last() else {
-            return Ok(state);
-        };
-        after = last.first + last.events.len() as u64 - 1;
-        for commit in &page.commits {
-            for event in &commit.events {
-                if let Event::Catalog(event) = event {
-                    state.apply(commit.at, event);
-                }
-            }
-        }
-    }
 }
 
 impl Snapshot {

@@ -16,7 +16,7 @@ use tokio::sync::{
 };
 
 use super::{
-    ask::{Asked, Message},
+    ask::{AskCatalog, Asked, Message},
     guard::Boxed,
     jobs::{Jobs, Resolved},
     link::{Link, Order},
@@ -56,6 +56,8 @@ pub(super) struct Loop {
     pub(super) late_questions: VecDeque<(Duration, oneshot::Sender<String>)>,
     /// Who waits for the log to have been read.
     pub(super) campaigns: Vec<oneshot::Sender<Vec<Progress>>>,
+    /// Who waits for the catalog to be at hand.
+    pub(super) catalogs: Vec<AskCatalog>,
     pub(super) watched: BTreeMap<CampaignId, watch::Sender<Progress>>,
     /// Campaigns whose progress changed in this turn.
     pub(super) progressed: BTreeSet<CampaignId>,
@@ -114,6 +116,7 @@ impl Loop {
             late_commands: VecDeque::new(),
             late_questions: VecDeque::new(),
             campaigns: vec![],
+            catalogs: vec![],
             watched: BTreeMap::new(),
             progressed: BTreeSet::new(),
             timer: None,

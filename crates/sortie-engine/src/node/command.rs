@@ -1,7 +1,8 @@
 //! What people ask of a node.
 
 use sortie_core::{
-    Actor, CampaignId, Catalog, CommandId, DeviceId, Invalid, NewCampaign, Rejection, StreamId,
+    Actor, CampaignId, Catalog, CatalogItem, CommandId, DeviceId, Invalid, NewCampaign, Rejection,
+    StreamId,
 };
 
 use sortie_ports::RecordedCommand;
@@ -40,6 +41,8 @@ impl Command {
 pub enum NodeCommand {
     /// Declares System Models, Collections, Base Images, Groups and Channels.
     Declare(Catalog),
+    /// Deletes one thing from the catalog, unless something uses it (T4).
+    Delete(CatalogItem),
     /// Creates a campaign (S3, K2).
     Create(CampaignId, Box<NewCampaign>),
     /// Edits a campaign before its start (L1); validated like a creation.
@@ -69,7 +72,7 @@ pub enum Refusal {
     /// It is malformed: all that is wrong, by field (S3).
     #[error("{0}")]
     Invalid(Invalid),
-    /// The campaign's state forbids it.
+    /// The state of the campaign or catalog forbids it.
     #[error("{0}")]
     Refused(Rejection),
     /// There is no such thing; what.
@@ -84,9 +87,10 @@ impl Node {
     pub(super) fn command(&mut self, command: Command) {
         let stream = match &command.what {
             // A campaign is made of what the catalog has, so it passes there first, in order.
-            NodeCommand::Declare(_) | NodeCommand::Create(..) | NodeCommand::Edit(..) => {
-                StreamId::Catalog
-            }
+            NodeCommand::Declare(_)
+            | NodeCommand::Delete(_)
+            | NodeCommand::Create(..)
+            | NodeCommand::Edit(..) => StreamId::Catalog,
             NodeCommand::Campaign(id, _) | NodeCommand::CancelOperation(id, _) => {
                 StreamId::Campaign(*id)
             }

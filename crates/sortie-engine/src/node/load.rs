@@ -226,7 +226,7 @@ impl Node {
         let mut batch = match &mut slot.body {
             Body::Catalog(state) => {
                 let event = sortie_core::CatalogEvent::CatalogOwnerChanged { epoch, nonce };
-                let at = self.now.wall.max(state.last_at);
+                let at = self.now.wall.max(state.last_at());
                 state.apply(at, &event);
                 Batch { at, ..event.into() }
             }
@@ -263,6 +263,7 @@ impl Node {
         }
         if self.recovering.is_empty() {
             self.recovered = true;
+            self.delete_what_waits();
         }
     }
 

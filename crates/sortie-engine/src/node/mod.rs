@@ -23,6 +23,7 @@ mod claims;
 mod clock;
 mod command;
 mod commit;
+mod delete;
 mod health;
 mod io;
 mod load;
@@ -72,6 +73,8 @@ pub struct Node {
     /// The latest place given out in the order of starts (O2).
     last_order: StartOrder,
     dropped_reports: u64,
+    /// Deletions that wait for all campaigns to be known.
+    deletions: Vec<Command>,
 }
 
 /// A campaign's place in the order of O2: the catalog, then campaigns by their start.
@@ -104,6 +107,7 @@ impl Node {
             to_load: VecDeque::new(),
             last_order: i64::MIN + 1,
             dropped_reports: 0,
+            deletions: vec![],
         }
     }
 

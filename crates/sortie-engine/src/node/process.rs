@@ -286,13 +286,14 @@ impl Node {
             return;
         };
         let mut batch = Batch {
-            at: self.now.wall.max(catalog.last_at),
+            at: self.now.wall.max(catalog.last_at()),
             ..Batch::default()
         };
         let mut events: Vec<CatalogEvent> = vec![];
         while let Some(work) = slot.inbox.pop() {
-            if matches!(work, Work::Command(_)) && !events.is_empty() {
-                // What it refers to must be durable first, and a declaration has a commit of its own.
+            let command = matches!(work, Work::Command(_)) || !batch.commands.is_empty();
+            if command && !events.is_empty() {
+                // What it refers to must be durable first, and a command has a commit of its own (K1).
                 slot.inbox.put_back(vec![work]);
                 break;
             }
@@ -312,10 +313,25 @@ impl Node {
                         });
                         batch.replies.push((command.ask, answer));
                     }
+                    NodeCommand::Delete(item) => {
+                        let Some(answer) = self.delete(catalog, command, item, batch.at) else {
+                            continue;
+                        };
+                        let answer = answer.map(|event| {
+                            if event.is_some() {
+                                batch.commands.push(command.recorded());
+                            }
+                            events.extend(event);
+                            Done::Accepted
+                        });
+                        batch.replies.push((command.ask, answer));
+                    }
                     NodeCommand::Create(_, draft) | NodeCommand::Edit(_, draft) => {
                         match check_creation(catalog, draft) {
-                            Err(invalid) => self.reply(command.ask, Err(invalid)),
-                            Ok(()) => self.checked(command.clone()),
+                            Err(invalid) if !self.is_answered(command) => {
+                                self.reply(command.ask, Err(invalid));
+                            }
+                            _ => self.checked(command.clone()),
                         }
                         continue;
                     }
@@ -386,7 +402,7 @@ fn declare(
     draft: &sortie_core::Catalog,
     at: Timestamp,
 ) -> Result<(usize, Vec<CatalogEvent>), Refusal> {
-    if let Some(count) = catalog.declared(command.id) {
+    if let Some(count) = catalog.carried_out(command.id) {
         return Ok((count, vec![]));
     }
     let planned = draft.plan(catalog).map_err(Refusal::Invalid)?;
@@ -433,7 +449,7 @@ fn decide_command(
             sortie_core::Command::CancelOperation(TargetIndex(index))
         }
         NodeCommand::Campaign(_, command) => command.clone(),
-        NodeCommand::Declare(_) => return Ok((Done::Accepted, false)),
+        NodeCommand::Declare(_) | NodeCommand::Delete(_) => return Ok((Done::Accepted, false)),
     };
     let before = out.events.len();
     campaign
@@ -451,7 +467,7 @@ fn check_creation(catalog: &CatalogState, draft: &sortie_core::NewCampaign) -> R
             format!("there is no base image {}", draft.base_image()),
         );
     }
-    if !catalog.channels.contains_key(draft.channel()) {
+    if !catalog.channels().contains_key(draft.channel()) {
         invalid.add(
             "channel",
             format!("there is no channel {}", draft.channel()),

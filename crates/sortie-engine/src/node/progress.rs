@@ -3,7 +3,9 @@
 use std::{fmt, ops::Deref};
 
 use serde::Serialize;
-use sortie_core::{Campaign, CampaignId, Counts, Outcome, StreamId, Timestamp, campaign::Status};
+use sortie_core::{
+    Campaign, CampaignId, Counts, Outcome, StreamId, Timestamp, campaign::Status, catalog::Use,
+};
 
 use super::{Node, NodeOutput, stream::Body};
 
@@ -117,6 +119,7 @@ impl Node {
         let Some(slot) = self.streams.get_mut(&stream) else {
             return;
         };
+        slot.uses = Use::of(state);
         let Some(spec) = state.spec().filter(|_| !state.is_deleted()) else {
             if slot.progress.take().is_some() {
                 self.outputs.push_back(NodeOutput::Progress(state.id()));

@@ -9,6 +9,7 @@ use std::{
 use sortie_core::{
     BaseImageId, Campaign, CatalogEvent, CatalogState, ChannelId, ClaimChange, DeviceId,
     DeviceSlot, Event, OperationId, State, StreamId, TargetIndex, Timestamp, campaign::ImageCopy,
+    catalog::Use,
 };
 use sortie_ports::{RecordedCommand, Version};
 use sortie_protocol::{Progress as DeviceProgress, Report};
@@ -39,6 +40,8 @@ pub(super) struct Slot {
     pub(super) queries: Vec<Query>,
     /// Committed, for those who watch.
     pub(super) progress: Option<Progress>,
+    /// Committed: what the campaign uses of the catalog (T4).
+    pub(super) uses: Option<Use>,
     /// The campaign's place in the order of starts.
     pub(super) order: StartOrder,
     /// After a failure: not before this.
@@ -207,6 +210,14 @@ impl WorkInbox {
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
+
+    /// The commands that wait, in no order.
+    pub(super) fn commands(&self) -> impl Iterator<Item = &Command> {
+        self.work.values().filter_map(|work| match work {
+            Work::Command(command) => Some(command),
+            _ => None,
+        })
+    }
 }
 
 /// What is being appended, and what follows once it is durable.
@@ -238,6 +249,7 @@ impl Slot {
             batch: None,
             queries: vec![],
             progress: None,
+            uses: None,
             order: if stream == StreamId::Catalog {
                 i64::MIN
             } else {

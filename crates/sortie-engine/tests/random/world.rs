@@ -7,7 +7,9 @@ use std::{
 
 use sortie_core::{
     Actor, CampaignId, Catalog, ClaimPhase, ClaimRow, CommandId, DeviceId, NewCampaign, Push,
-    Sha256, Start, StreamId, Timestamp, campaign::Status, catalog::Artifact,
+    Sha256, Start, StreamId, Timestamp,
+    campaign::Status,
+    catalog::{Artifact, NewBaseImage},
 };
 use sortie_engine::node::{
     Append, Clocks, Command, Config, Node, NodeCommand, NodeInput, NodeOutput, Query,
@@ -109,10 +111,9 @@ impl World {
         let catalog = Catalog::new()
             .collection("os", "m")
             .base_image("os@2.0.0", Artifact::new("http://h/2", 1, Sha256([2; 32])))
-            .base_image_over(
-                "os@3.0.0",
-                Artifact::new("http://h/3", 1, Sha256([3; 32])),
-                ">= 1.2.0",
+            .with(
+                NewBaseImage::new("os@3.0.0", Artifact::new("http://h/3", 1, Sha256([3; 32])))
+                    .starting_version_requirement(">= 1.2.0"),
             )
             .group("all", r#""never" not in tags"#)
             .channel("all", &["all"]);

@@ -8,6 +8,7 @@
 
 mod ask;
 mod campaign;
+mod catalog;
 mod commands;
 mod ends;
 mod hub;

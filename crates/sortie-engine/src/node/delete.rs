@@ -1,0 +1,101 @@
+//! Deleting what the catalog has: who uses it (T4).
+//!
+//! A campaign's stream and the catalog's commit apart from each other, so a campaign uses what its
+//! committed state says, what its state in memory says, and what a creation or edit says that has
+//! passed the catalog and waits for its stream: whichever of them a crash leaves, what it needs is
+//! there.
+
+use sortie_core::{CatalogEvent, CatalogItem, CatalogState, StreamId, Timestamp, catalog::Use};
+
+use super::{
+    Node,
+    command::{Command, NodeCommand, Refusal},
+    stream::{Body, Slot},
+};
+
+impl Node {
+    /// The committed catalog. `None`: it is being read or written, ask again.
+    pub fn catalog(&self) -> Option<Result<&CatalogState, Refusal>> {
+        let slot = self.streams.get(&StreamId::Catalog)?;
+        if let Body::Halted(why) = &slot.body {
+            return Some(Err(Refusal::Halted(why.clone())));
+        }
+        slot.settled_catalog().map(Ok)
+    }
+
+    /// Decides a deletion: the event, or nothing if the command was carried out before (K1). `None`:
+    /// it waits until all campaigns are known.
+    pub(super) fn delete(
+        &mut self,
+        catalog: &mut CatalogState,
+        command: &Command,
+        item: &CatalogItem,
+        at: Timestamp,
+    ) -> Option<Result<Option<CatalogEvent>, Refusal>> {
+        if catalog.carried_out(command.id).is_some() {
+            return Some(Ok(None));
+        }
+        if !self.recovered {
+            self.deletions.push(command.clone());
+            return None;
+        }
+        let decided = catalog.delete(item, &self.uses());
+        Some(decided.map_err(Refusal::Refused).map(|event| {
+            catalog.apply(at, &event);
+            catalog.note_command(command.id, 1);
+            Some(event)
+        }))
+    }
+
+    pub(super) fn delete_what_waits(&mut self) {
+        for command in std::mem::take(&mut self.deletions) {
+            self.command(command);
+        }
+    }
+
+    /// What all campaigns use, or may use once what is under way has ended. A campaign may be in it
+    /// more than once.
+    fn uses(&self) -> Vec<Use> {
+        let mut uses = vec![];
+        for (stream, slot) in &self.streams {
+            uses_of(*stream, slot, &mut uses);
+        }
+        uses
+    }
+
+    /// Whether a creation or edit whose image or Channel is gone has its answer in the campaign all
+    /// the same: the first one (K1), what exists (K2), or that it is too late (L1). Nothing can come
+    /// of it that would need them.
+    pub(super) fn is_answered(&self, command: &Command) -> bool {
+        let (NodeCommand::Create(id, _) | NodeCommand::Edit(id, _)) = &command.what else {
+            return false;
+        };
+        let Some(slot) = self.streams.get(&StreamId::Campaign(*id)) else {
+            return false;
+        };
+        let creates = matches!(command.what, NodeCommand::Create(..));
+        let known = match &slot.body {
+            Body::Campaign(campaign) => campaign.state().has_command(command.id),
+            _ => slot.is_over(),
+        };
+        known || creates && slot.progress.is_some()
+    }
+}
+
+fn uses_of(stream: StreamId, slot: &Slot, uses: &mut Vec<Use>) {
+    uses.extend(slot.uses.clone());
+    match &slot.body {
+        Body::Campaign(campaign) => uses.extend(Use::of(campaign.state())),
+        Body::Halted(_) if slot.progress.is_none() => uses.push(Use::unread(stream)),
+        _ => {}
+    }
+    // What has passed the catalog and is not decided yet.
+    for command in slot.inbox.commands() {
+        match &command.what {
+            NodeCommand::Create(id, draft) | NodeCommand::Edit(id, draft) => {
+                uses.push(Use::of_draft(*id, draft));
+            }
+            _ => {}
+        }
+    }
+}
