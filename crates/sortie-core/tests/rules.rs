@@ -366,6 +366,22 @@ fn c2_after_a_restart_every_running_timer_starts_again_in_full() {
 }
 
 #[test]
+fn c3_after_a_restart_going_back_is_still_no_advance() {
+    let mut story = Story::running(1, push(1, 100.0));
+    story.says(0, Word::Deployed);
+    story.says(0, Word::Error);
+    let state = story.campaign.state().clone();
+    story.campaign = Campaign::arm(state, story.slots.clone(), &story.fleet, story.now);
+    story.after(3_599);
+    story.says(0, Word::Acknowledged);
+    story.after(1);
+    assert_eq!(
+        story.target(0),
+        (TargetStatus::Failed, Some(TargetReason::Stalled))
+    );
+}
+
+#[test]
 fn r2_repeats_change_nothing_and_at_most_64_words_are_recorded() {
     let mut story = Story::running(1, push(1, 100.0));
     story.says(0, Word::Downloading);
@@ -680,6 +696,35 @@ fn s1_a_campaign_for_later_waits_and_one_by_hand_starts_when_told() {
     let mut story = Story::created(push(1, 0.0), Start::ByHand);
     story.command(Command::Start).unwrap();
     assert!(story.campaign.wants_snapshot(story.now));
+}
+
+#[test]
+fn s1_an_answer_of_the_inventory_that_is_no_longer_asked_for_starts_nothing() {
+    for devices in [0, 1] {
+        let mut story = Story::created(push(1, 0.0), Start::Now);
+        story
+            .command(Command::Edit(Box::new(spec(push(1, 0.0), Start::ByHand))))
+            .unwrap();
+        story.events.clear();
+        story.snapshot(devices);
+        assert_eq!(story.events(), []);
+        assert_eq!(story.status(), (Status::Idle, None));
+    }
+}
+
+#[test]
+fn l1_an_edit_of_the_start_supersedes_a_start_by_hand_and_another_edit_does_not() {
+    let later = Start::At(Timestamp(9_000));
+    for (edited, starts) in [
+        (spec(push(7, 0.0), Start::ByHand), true),
+        (spec(push(1, 0.0), later), false),
+    ] {
+        let mut story = Story::created(push(1, 0.0), Start::ByHand);
+        story.command(Command::Start).unwrap();
+        story.command(Command::Edit(edited.into())).unwrap();
+        story.snapshot(1);
+        assert_eq!(story.status().0 == Status::InProgress, starts);
+    }
 }
 
 #[test]

@@ -49,14 +49,13 @@ impl Campaign {
         devices: &[DeviceId],
         d: &mut Deciding<'_>,
     ) {
-        if !self.waits_to_start() {
+        if !self.wants_snapshot(d.now) {
+            // Edited, cancelled or deleted while the inventory was being asked.
             return;
         }
         if !self.is_time(d.now) && !devices.is_empty() {
             // S4's probe found something: it waits for its time.
-            if self.state.status == Status::Idle {
-                self.emit(CampaignEvent::CampaignScheduled, d);
-            }
+            self.emit(CampaignEvent::CampaignScheduled, d);
             return;
         }
         for chunk in devices.chunks(DEVICES_IN_AN_EVENT_MAX) {

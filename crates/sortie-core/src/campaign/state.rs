@@ -110,6 +110,8 @@ impl State {
                 self.created_at = at;
             }
             CampaignEvent::CampaignEdited { spec } => {
+                // S1 anew: a start by hand holds, unless the edit says another time.
+                self.start_requested &= self.spec.as_ref().map(|old| old.start) == Some(spec.start);
                 self.mechanism = Some(spec.mechanism);
                 self.spec = Some(spec.clone());
                 self.status = Status::Idle;
@@ -174,6 +176,7 @@ impl State {
                 self.change(*target, |t| {
                     t.words_recorded = t.words_recorded.saturating_add(1);
                     t.heard = Some(word.status);
+                    t.furthest = t.furthest.max(word.status.stage().unwrap_or(0));
                 });
                 self.keep_word(*target, word);
             }

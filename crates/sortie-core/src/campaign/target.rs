@@ -85,6 +85,8 @@ pub struct Target {
     pub contradicted: bool,
     /// Non-terminal words recorded of its last operation (R2).
     pub words_recorded: u8,
+    /// The furthest of the stages recorded of its last operation (C3); 0: none.
+    pub(super) furthest: u8,
     /// How often its operation's request was written again for want of an answer (P4).
     pub request_retries: u32,
     /// How often it was made idle again (R4).

@@ -64,7 +64,11 @@ impl Timers {
         use super::TargetStatus::{Idle, InProgress};
         match target.status {
             InProgress if cancelling => self.cancel(index, mechanism, now),
-            InProgress if target.heard.is_some() => self.heard(index, mechanism, now),
+            InProgress if target.heard.is_some() => {
+                self.heard(index, mechanism, now);
+                // Going back is no advance after a restart either; percentages are not recorded.
+                self.furthest[index.index()] = (target.furthest, 0);
+            }
             InProgress => self.request(index, mechanism, now),
             Idle if target.deferrals > 0 => self.back_off(index, target.deferrals, now),
             _ => self.stop(index),
