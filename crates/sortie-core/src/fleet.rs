@@ -41,6 +41,8 @@ pub struct FleetDevice {
     version: Option<Arc<RunningVersion>>,
     system_model: Option<Arc<str>>,
     generation: Generation,
+    /// The round in which the inventory last said that it exists (D1).
+    confirmed_in: u32,
     claim: Option<ClaimRow>,
 }
 
@@ -102,6 +104,8 @@ pub struct Fleet {
     /// Counts the link's connections; 0 while down.
     link: u32,
     links: u32,
+    /// Counts the rounds of asking the inventory; 0: it is not asked.
+    round: u32,
     texts: HashSet<Arc<str>>,
     versions: HashMap<Arc<str>, Arc<RunningVersion>>,
 }
@@ -123,6 +127,7 @@ impl Fleet {
             version: None,
             system_model: None,
             generation: Generation::default(),
+            confirmed_in: 0,
             claim: None,
         });
         self.by_id.insert(id.clone(), slot);
@@ -212,6 +217,23 @@ impl Fleet {
         if generation.claim_number() <= CLAIM_NUMBER_BELIEVED_MAX {
             device.generation = device.generation.max(generation);
         }
+    }
+
+    /// A new round of asking the inventory whether devices still exist: what it said two rounds ago counts
+    /// no longer (D1). Before the first, no device needs to be confirmed.
+    pub fn confirm_anew(&mut self) {
+        // What was never confirmed must not count as confirmed a round ago.
+        self.round = self.round.saturating_add(1).max(2);
+    }
+
+    /// The inventory says that a device exists, or can't say: it holds up no push then.
+    pub fn confirm(&mut self, slot: DeviceSlot) {
+        self.devices[slot.index()].confirmed_in = self.round;
+    }
+
+    /// Whether a device need not be asked for before a push.
+    pub fn is_confirmed(&self, slot: DeviceSlot) -> bool {
+        self.device(slot).confirmed_in + 1 >= self.round
     }
 
     /// Sets the claim on a device, as a commit has made it or the store has it.

@@ -23,6 +23,15 @@ pub trait Inventory: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`InventoryError`].
     async fn exist(&self, ids: &[DeviceId]) -> Result<Vec<bool>, InventoryError>;
+
+    /// The System Model of a device, if it is known. A manual update asks for it where the device itself
+    /// names none (rule M1); unknown, the update needs an acknowledgement of the risk.
+    ///
+    /// # Errors
+    /// [`InventoryError`].
+    async fn system_model(&self, _id: &DeviceId) -> Result<Option<SystemModelId>, InventoryError> {
+        Ok(None)
+    }
 }
 
 /// Which devices are asked for.

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | [`EventStore`] | the log and the claims beside it | [`MemoryStore`] | `sortie-sqlite` |
 //! | [`Transport`] | the connection to the devices | – | `sortie-mqtt`, yours |
+//! | [`Uploads`] | where files for manual updates are kept | – | yours |
 //! | [`Inventory`] | which devices there are | [`MemoryInventory`] | `sortie-sqlite`, yours |
 //! | [`Clock`] | the time | – | `sortie-engine` |
 //!
@@ -19,6 +20,7 @@ mod memory_inventory;
 mod memory_store;
 mod store;
 mod transport;
+mod uploads;
 
 pub use async_trait::async_trait;
 pub use clock::Clock;
@@ -30,4 +32,5 @@ pub use memory_store::MemoryStore;
 pub use store::{
     Append, AppendError, Commit, EventStore, Page, ReadError, RecordedCommand, Version,
 };
-pub use transport::{Delivery, Registers, Request, Transport, TransportError};
+pub use transport::{Delivery, Forget, Registers, Request, Transport, TransportError};
+pub use uploads::Uploads;

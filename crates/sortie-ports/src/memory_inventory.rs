@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use sortie_core::{Device, DeviceId};
+use sortie_core::{Device, DeviceId, SystemModelId};
 
 use crate::{DevicePage, Inventory, InventoryError};
 
@@ -62,5 +62,13 @@ impl Inventory for MemoryInventory {
     async fn exist(&self, ids: &[DeviceId]) -> Result<Vec<bool>, InventoryError> {
         let table = self.lock();
         Ok(ids.iter().map(|id| table.contains_key(id)).collect())
+    }
+
+    async fn system_model(&self, id: &DeviceId) -> Result<Option<SystemModelId>, InventoryError> {
+        let model = self
+            .lock()
+            .get(id)
+            .map(|device| device.system_model().clone());
+        Ok(model)
     }
 }

@@ -4,7 +4,8 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use sortie_core::DeviceId;
-use sortie_protocol::Generation;
+use sortie_protocol::{Generation, Route};
+use uuid::Uuid;
 
 use crate::{Inbox, error::BoxError};
 
@@ -40,6 +41,12 @@ pub trait Transport: Debug + Send + Sync + 'static {
         Registers::Volatile
     }
 
+    /// Deletes all that is retained of a device that was removed from the inventory: its request
+    /// register, reports and presence (rule D1). Nothing to do where nothing is retained.
+    async fn forget(&self, _device: &Forget) -> Delivery {
+        Delivery::Sent
+    }
+
     /// Closes the link in an orderly way; `run` then returns. Called at shutdown, bounded in time.
     async fn close(&self) {}
 }
@@ -72,6 +79,23 @@ impl Request {
     /// The payload, for transports that carry sortie's own JSON.
     pub fn to_json(&self) -> Vec<u8> {
         self.body.to_json()
+    }
+}
+
+/// A device that was removed, and what may be retained of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Forget {
+    /// The device.
+    pub device: DeviceId,
+    /// Its report registers, by route and operation, as far as they are known.
+    pub reports: Vec<(Route, Uuid)>,
+}
+
+impl Forget {
+    /// All that is retained of `device`.
+    pub fn new(device: DeviceId, reports: Vec<(Route, Uuid)>) -> Self {
+        Self { device, reports }
     }
 }
 

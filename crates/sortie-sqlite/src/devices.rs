@@ -1,7 +1,7 @@
 //! The device table.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use sortie_core::{AttributeValue, Device, DeviceError, DeviceId};
+use sortie_core::{AttributeValue, Device, DeviceError, DeviceId, SystemModelId};
 use sortie_ports::{DevicePage, Inventory, InventoryError, async_trait};
 
 use crate::{Sqlite, fault::Fault};
@@ -123,6 +123,11 @@ impl Inventory for Devices {
             Ok(exist.collect::<Result<_, _>>()?)
         });
         Ok(exist.await?)
+    }
+
+    async fn system_model(&self, id: &DeviceId) -> Result<Option<SystemModelId>, InventoryError> {
+        let device = self.get(id).await?;
+        Ok(device.map(|device| device.system_model().clone()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, panic::catch_unwind, pin::Pin, sync::Arc, time::Duration};
 use sortie_engine::driver::{
     self, OpenedDriver, Ports, Settings, StartFailure, Stopped, SystemClock, driver,
 };
-use sortie_ports::{Clock, Inventory, Transport};
+use sortie_ports::{Clock, Inventory, Transport, Uploads};
 use uuid::Uuid;
 
 use crate::{Engine, IntoPort, StartError, Store};
@@ -18,6 +18,7 @@ pub struct EngineBuilder {
     transport: Option<Arc<dyn Transport>>,
     inventory: Option<Arc<dyn Inventory>>,
     clock: Option<Arc<dyn Clock>>,
+    uploads: Option<Arc<dyn Uploads>>,
     settle: Option<Duration>,
     shutdown_on: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     seed: Option<Uuid>,
@@ -52,6 +53,13 @@ impl EngineBuilder {
     /// The time. Default: the machine's, [`SystemClock`].
     pub fn clock<How>(mut self, clock: impl IntoPort<dyn Clock, How>) -> Self {
         self.clock = Some(clock.into_arc());
+        self
+    }
+
+    /// Where files are kept that are uploaded for manual updates; the engine deletes each when its
+    /// operation has ended (M2). Without it a manual update of a file is refused.
+    pub fn uploads<How>(mut self, uploads: impl IntoPort<dyn Uploads, How>) -> Self {
+        self.uploads = Some(uploads.into_arc());
         self
     }
 
@@ -108,6 +116,7 @@ impl EngineBuilder {
             transport: self.transport.ok_or(StartError::Missing("transport"))?,
             inventory: inventory.ok_or(StartError::Missing("inventory"))?,
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
+            uploads: self.uploads,
         };
         let mut settings = Settings::default();
         settings.settle = self.settle.unwrap_or(settings.settle);

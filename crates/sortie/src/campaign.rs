@@ -1,13 +1,17 @@
 //! One campaign.
 
-use sortie_core::{CampaignId, Command as CoreCommand, DeviceId, NewCampaign, TargetIndex};
+use sortie_core::{
+    CampaignId, Command as CoreCommand, DeviceId, NewCampaign, StreamId, TargetIndex,
+};
 use sortie_engine::{
     driver::{CallError, Handle},
     node::{NodeCommand, Progress, Refusal, View},
 };
 use tokio::sync::watch::Receiver;
 
-use crate::{Command, QueryError, SummaryRow, TargetRow, Watch, command::accepted, targets};
+use crate::{
+    Command, OperationHandle, QueryError, SummaryRow, TargetRow, Watch, command::accepted, targets,
+};
 
 /// One campaign. Cheap to clone; it keeps the engine alive.
 #[derive(Debug, Clone)]
@@ -19,7 +23,7 @@ pub struct CampaignHandle {
 
 impl CampaignHandle {
     pub(crate) async fn find(handle: Handle, id: CampaignId) -> Result<Self, QueryError> {
-        let progress = handle.watch(id).await?;
+        let progress = handle.watch(StreamId::Campaign(id)).await?;
         Ok(Self {
             handle,
             id,
@@ -67,6 +71,17 @@ impl CampaignHandle {
         )
     }
 
+    /// The operation on one of its devices: the one under way, or its last.
+    ///
+    /// # Errors
+    /// [`QueryError`]: `NotFound`, if the device is no target of the campaign.
+    pub async fn operation(&self, device: &DeviceId) -> Result<OperationHandle, QueryError> {
+        let stream = StreamId::Campaign(self.id);
+        let operation = OperationHandle::of(self.handle.clone(), stream, device.clone()).await?;
+        operation.row().await?;
+        Ok(operation)
+    }
+
     /// Cancels the operation under way on one device (X2).
     pub fn cancel_operation(&self, device: &DeviceId) -> Command<()> {
         let what = NodeCommand::CancelOperation(self.id, device.clone());
@@ -100,7 +115,7 @@ impl CampaignHandle {
             return Ok(over.clone());
         }
         // Its sender has gone: with the engine, or with the campaign.
-        match self.handle.watch(self.id).await {
+        match self.handle.watch(StreamId::Campaign(self.id)).await {
             Ok(_) => Err(QueryError::Unavailable("the campaign was read anew".into())),
             Err(error) => Err(error.into()),
         }
@@ -144,7 +159,7 @@ impl CampaignHandle {
     ) -> Result<T, QueryError> {
         // A campaign that was deleted has a log still.
         let ask = |view: View<'_>| (!view.campaign.state().is_deleted()).then(|| ask(view));
-        let answer = self.handle.ask(self.id, ask).await?;
+        let answer = self.handle.ask(StreamId::Campaign(self.id), ask).await?;
         let gone = || Refusal::NotFound(format!("campaign {}", self.id));
         answer.ok_or_else(|| CallError::from(gone()).into())
     }

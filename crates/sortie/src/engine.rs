@@ -1,13 +1,16 @@
 //! The one handle.
 
-use sortie_core::{CampaignId, Catalog, CatalogItem, CatalogState, NewCampaign};
+use sortie_core::{
+    CampaignId, Catalog, CatalogItem, CatalogState, DeviceId, ManualUpdateId, NewCampaign,
+    NewManualUpdate, StreamId,
+};
 use sortie_engine::{
     driver::{Fatal, Handle, Health, Preview, Stopped},
     node::{Done, NodeCommand, Progress},
 };
 
 use crate::{
-    CampaignHandle, Command, CommandError, EngineBuilder, QueryError,
+    CampaignHandle, Command, CommandError, EngineBuilder, OperationHandle, QueryError,
     command::{Outcome, accepted},
 };
 
@@ -79,6 +82,35 @@ impl Engine {
         Ok(self.handle.preview(new.clone()).await?)
     }
 
+    /// Asks for a Manual OTA Update: any image to one device, whatever it runs (M). **It can brick the
+    /// device**; see [`NewManualUpdate`]. The device must be in the inventory, and, unless the update was
+    /// told to wait, online and not held by another operation. With an id that exists and the same
+    /// content it answers with the one that there is (K2).
+    pub fn manual_update(&self, new: NewManualUpdate) -> Command<OperationHandle> {
+        let id = new
+            .given_id()
+            .unwrap_or_else(|| self.handle.draw_id().into());
+        let what = NodeCommand::Manual(id, Box::new(new), None);
+        Command::new(&self.handle, what, requested)
+    }
+
+    /// A manual update by its id.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn operation(&self, id: ManualUpdateId) -> Result<OperationHandle, QueryError> {
+        OperationHandle::find(self.handle.clone(), StreamId::Manual(id)).await
+    }
+
+    /// Says that a device was removed from your device table (D1): its idle targets fail
+    /// (`device_removed`, not counted), its operation under way is cancelled, and then all that is
+    /// retained of it is deleted. Without being told, the engine finds out before it pushes to it.
+    /// Answered once it is in the log of every campaign that is concerned. Saying it again is harmless.
+    pub fn device_removed(&self, device: &DeviceId) -> Command<()> {
+        let what = NodeCommand::DeviceRemoved(device.clone());
+        Command::new(&self.handle, what, accepted)
+    }
+
     /// A campaign by its id.
     ///
     /// # Errors
@@ -131,4 +163,12 @@ fn created(handle: Handle, done: &Done) -> Outcome<CampaignHandle> {
         other => Err(CommandError::Unknown(format!("the answer was {other:?}"))),
     };
     Box::pin(async move { Ok(CampaignHandle::find(handle, created?).await?) })
+}
+
+fn requested(handle: Handle, done: &Done) -> Outcome<OperationHandle> {
+    let requested = match done {
+        Done::Requested(id) => Ok(StreamId::Manual(*id)),
+        other => Err(CommandError::Unknown(format!("the answer was {other:?}"))),
+    };
+    Box::pin(async move { Ok(OperationHandle::find(handle, requested?).await?) })
 }

@@ -221,6 +221,7 @@ mod campaign;
 mod command;
 mod engine;
 mod error;
+mod operation;
 mod port;
 mod store;
 mod targets;
@@ -234,6 +235,7 @@ pub use campaign::CampaignHandle;
 pub use command::Command;
 pub use engine::Engine;
 pub use error::{CommandError, Error, QueryError, StartError};
+pub use operation::OperationHandle;
 pub use port::IntoPort;
 pub use store::Store;
 pub use targets::{SummaryRow, TargetRow};
@@ -249,9 +251,10 @@ pub use sortie_core::{
     Actor, AttributeValue, BaseImageId, CampaignEvent, CampaignId, Catalog, CatalogEvent,
     CatalogItem, CatalogState, CatalogUser, ChannelId, ClaimChange, ClaimRow, CollectionId,
     CommandId, Counts, Device, DeviceError, DeviceId, Event, FieldError, GroupId, Invalid,
-    NewCampaign, Number, OperationId, Outcome as CampaignOutcome, ParseError, Push, Rejection,
-    Sha256, Start, Status as CampaignStatus, StreamId, SystemModelId, TargetIndex, TargetReason,
-    TargetStatus, Timestamp, TimestampError,
+    ManualSource, ManualUpdate, ManualUpdateId, NewCampaign, NewManualUpdate, Number, OperationId,
+    Outcome as CampaignOutcome, ParseError, Push, Rejection, Sha256, Start,
+    Status as CampaignStatus, StreamId, SystemModelId, TargetIndex, TargetReason, TargetStatus,
+    Timestamp, TimestampError,
 };
 pub use sortie_engine::{
     driver::{Fatal, Health, LinkHealth, Preview, Stopped, StoreHealth, SystemClock},
@@ -260,9 +263,9 @@ pub use sortie_engine::{
 #[cfg(feature = "mqtt")]
 pub use sortie_mqtt::{Mqtt, MqttError};
 pub use sortie_ports::{
-    Append, AppendError, BoxError, Clock, Commit, Delivery, DevicePage, EventStore, Inbox,
+    Append, AppendError, BoxError, Clock, Commit, Delivery, DevicePage, EventStore, Forget, Inbox,
     Inventory, InventoryError, MemoryInventory, MemoryStore, Page, ReadError, RecordedCommand,
-    Registers, Request, Transport, TransportError, Version,
+    Registers, Request, Transport, TransportError, Uploads, Version,
 };
 pub use sortie_protocol::{
     BaseImage, Birth, Generation, Presence, Progress as DeviceProgress, Report,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sortie_ports::{Clock, Inventory, Transport};
+use sortie_ports::{Clock, Inventory, Transport, Uploads};
 
 /// A port as the builder takes it: a value of your type, or an `Arc` of it, or an `Arc<dyn …>`.
 ///
@@ -52,4 +52,4 @@ macro_rules! into_port {
     )+};
 }
 
-into_port!(Clock, Inventory, Transport);
+into_port!(Clock, Inventory, Transport, Uploads);

@@ -4,7 +4,6 @@ use super::{
     Campaign, CampaignEvent, CampaignSpec, Command, CommandKind, Rejection, State, Status,
     TargetIndex, TargetStatus, decide::Deciding,
 };
-use crate::SystemModelId;
 
 impl Campaign {
     pub(super) fn command(
@@ -20,8 +19,7 @@ impl Campaign {
                 update,
                 device_model,
             } => {
-                let device_model = device_model.as_ref().map(SystemModelId::as_str);
-                return self.request_manual(*update, device_model, d);
+                return self.request_manual(*update, device_model.as_ref(), d);
             }
             command if self.state.manual().is_some() => self.command_manual(&command, d)?,
             _ if self.state.spec().is_none() || self.state.is_deleted() => {

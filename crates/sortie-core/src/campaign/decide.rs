@@ -73,6 +73,9 @@ pub struct Output {
     pub events: Vec<CampaignEvent>,
     /// Targets whose device's request register is to be written once the events are durable.
     pub registers: BTreeSet<TargetIndex>,
+    /// Devices whose turn to be pushed has come, of which the inventory must say first that they still
+    /// exist (D1).
+    pub unconfirmed: Vec<DeviceSlot>,
 }
 
 /// What goes along while one input is decided.

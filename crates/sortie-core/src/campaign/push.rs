@@ -4,7 +4,10 @@ use super::{
     Campaign, CampaignEvent, End, Status, TargetIndex, TargetReason, TargetStatus, Verdict,
     decide::Deciding, verdict,
 };
-use crate::{ClaimPhase, Fleet, Now, Output};
+use crate::{ClaimPhase, DeviceSlot, Fleet, Now, Output};
+
+/// How many devices the inventory is asked for at once.
+const ASKED_FOR_MAX: usize = 1_000;
 
 impl Campaign {
     /// Pushes what is ready, while slots are free (P1, P2), adding at most about `events_max` events.
@@ -16,12 +19,39 @@ impl Campaign {
                 return !self.ready.is_empty();
             }
             let Some(index) = self.ready.pop() else { break };
-            if self.is_pushable(index, fleet) {
-                self.push(index, d);
-                self.settle(d);
+            if !self.is_pushable(index, fleet) {
+                continue;
             }
+            if !self.is_confirmed(index, fleet) {
+                self.device_changed(index, fleet);
+                d.out.unconfirmed = self.unconfirmed(fleet);
+                return false;
+            }
+            self.push(index, d);
+            self.settle(d);
         }
         false
+    }
+
+    fn is_confirmed(&self, index: TargetIndex, fleet: &Fleet) -> bool {
+        let slot = self.slots.get(index.index());
+        slot.is_none_or(|slot| fleet.is_confirmed(*slot))
+    }
+
+    /// The devices to be asked for at once: those whose turn comes next.
+    fn unconfirmed(&mut self, fleet: &Fleet) -> Vec<DeviceSlot> {
+        let next: Vec<TargetIndex> = std::iter::from_fn(|| self.ready.pop())
+            .take(ASKED_FOR_MAX)
+            .collect();
+        for index in &next {
+            self.device_changed(*index, fleet);
+        }
+        let asked = next
+            .iter()
+            .filter(|index| !self.is_confirmed(**index, fleet));
+        asked
+            .filter_map(|index| self.slots.get(index.index()).copied())
+            .collect()
     }
 
     /// P2, and invariant 4: nothing starts but in a running campaign with a free slot.

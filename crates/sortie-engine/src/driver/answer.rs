@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use sortie_core::CampaignId;
+use sortie_core::StreamId;
 use tokio::sync::{oneshot, watch};
 
 use super::{
@@ -24,8 +24,8 @@ impl Loop {
                 self.node.handle(NodeInput::Query(query), self.now);
                 self.late_question(late);
             }
-            Message::Subscribe(campaign, answer) => {
-                let _ = answer.send(self.subscribe(campaign));
+            Message::Subscribe(stream, answer) => {
+                let _ = answer.send(self.subscribe(stream));
             }
             Message::Campaigns { answer, late } => {
                 self.campaigns.push(answer);
@@ -49,6 +49,13 @@ impl Loop {
     }
 
     fn command(&mut self, message: CommandMessage) {
+        // A manual update is given once the inventory has answered.
+        if let Some(message) = self.looked_up(message) {
+            self.give(message);
+        }
+    }
+
+    pub(super) fn give(&mut self, message: CommandMessage) {
         let CommandMessage {
             id,
             actor,
@@ -96,22 +103,22 @@ impl Loop {
         }
     }
 
-    fn subscribe(&mut self, campaign: CampaignId) -> Option<watch::Receiver<Progress>> {
-        let progress = self.node.progress(campaign)?;
+    fn subscribe(&mut self, stream: StreamId) -> Option<watch::Receiver<Progress>> {
+        let progress = self.node.progress(stream)?;
         let sender = self
             .watched
-            .entry(campaign)
+            .entry(stream)
             .or_insert_with(|| watch::Sender::new(progress));
         Some(sender.subscribe())
     }
 
     /// What is done at the end of each turn for those who wait and watch.
     pub(super) fn publish(&mut self) {
-        for campaign in std::mem::take(&mut self.progressed) {
-            let Some(sender) = self.watched.get(&campaign) else {
+        for stream in std::mem::take(&mut self.progressed) {
+            let Some(sender) = self.watched.get(&stream) else {
                 continue;
             };
-            match self.node.progress(campaign) {
+            match self.node.progress(stream) {
                 Some(progress) if sender.receiver_count() > 0 => {
                     sender.send_if_modified(|seen| {
                         let changed = *seen != progress;
@@ -120,13 +127,14 @@ impl Loop {
                     });
                 }
                 // Deleted, or nobody watches any more.
-                _ => drop(self.watched.remove(&campaign)),
+                _ => drop(self.watched.remove(&stream)),
             }
         }
         if self.node.is_recovered() {
             for answer in std::mem::take(&mut self.campaigns) {
                 let all = self.node.campaigns();
-                let all = all.filter_map(|campaign| self.node.progress(campaign));
+                let all =
+                    all.filter_map(|campaign| self.node.progress(StreamId::Campaign(campaign)));
                 let _ = answer.send(all.collect());
             }
         }

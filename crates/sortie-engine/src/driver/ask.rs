@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sortie_core::{Actor, CampaignId, CatalogState, CommandId};
+use sortie_core::{Actor, CatalogState, CommandId, StreamId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::{
@@ -24,11 +24,8 @@ pub(super) enum Message {
         query: Query,
         late: oneshot::Sender<String>,
     },
-    /// A campaign's progress, now and from now on; `None`: it is not known (yet).
-    Subscribe(
-        CampaignId,
-        oneshot::Sender<Option<watch::Receiver<Progress>>>,
-    ),
+    /// A stream's progress, now and from now on; `None`: it is not known (yet).
+    Subscribe(StreamId, oneshot::Sender<Option<watch::Receiver<Progress>>>),
     /// All campaigns, once the log has been read.
     Campaigns {
         answer: oneshot::Sender<Vec<Progress>>,

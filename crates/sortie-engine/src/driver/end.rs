@@ -75,8 +75,8 @@ impl Loop {
         while let Some(output) = self.node.poll() {
             match output {
                 NodeOutput::Reply(ask, answer) => self.reply(ask, answer),
-                NodeOutput::Progress(campaign) => {
-                    self.progressed.insert(campaign);
+                NodeOutput::Progress(stream) => {
+                    self.progressed.insert(stream);
                 }
                 // What else the node would do is left to the next engine on this log.
                 _ => {}

@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc};
 
 use futures_util::future::{Either, select};
-use sortie_core::{Actor, CampaignId, CatalogState, CommandId, NewCampaign};
+use sortie_core::{Actor, CatalogState, CommandId, NewCampaign, StreamId};
 use sortie_ports::Clock;
 use tokio::sync::{
     Semaphore,
@@ -20,7 +20,7 @@ use super::{
     preview::{self, Preview},
     stopped::{Fatal, Stopped},
 };
-use crate::node::{Done, NodeCommand, Progress, Query, Refusal, View};
+use crate::node::{Done, NodeCommand, Progress, Query, Refusal, View, named};
 
 /// The way to a running driver. Cheap to clone; when the last clone is dropped, the driver ends.
 ///
@@ -115,14 +115,14 @@ impl Handle {
         self.wait(answered, is_late, why).await?
     }
 
-    /// Asks a question about a campaign's committed state; `ask` is called in the driver's loop, so
+    /// Asks a question about the committed state of a campaign or manual update; `ask` is called in the driver's loop, so
     /// it must be quick.
     ///
     /// # Errors
     /// [`CallError`], never `Unknown`.
     pub async fn ask<T: Send + 'static>(
         &self,
-        campaign: CampaignId,
+        stream: StreamId,
         ask: impl FnOnce(View<'_>) -> T + Send + 'static,
     ) -> Result<T, CallError> {
         let questions = self.shared.questions.clone();
@@ -130,7 +130,7 @@ impl Handle {
         let (answer, answered) = oneshot::channel();
         let (late, is_late) = oneshot::channel();
         let query = Query {
-            campaign,
+            stream,
             ask: Box::new(move |view| {
                 // Who asked may have gone.
                 let _ = answer.send(view.map(ask));
@@ -143,34 +143,32 @@ impl Handle {
             .await??)
     }
 
-    /// A campaign's progress, now and from now on. The receiver keeps nothing alive; its channel
+    /// The progress of a campaign, or of a manual update as of a campaign with one target, now and from
+    /// now on. The receiver keeps nothing alive; its channel
     /// closes with the engine, or when the campaign is deleted.
     ///
     /// # Errors
     /// [`CallError`], never `Unknown`.
-    pub async fn watch(&self, campaign: CampaignId) -> Result<Receiver<Progress>, CallError> {
-        if let Some(progress) = self.subscribe(campaign).await? {
+    pub async fn watch(&self, stream: StreamId) -> Result<Receiver<Progress>, CallError> {
+        if let Some(progress) = self.subscribe(stream).await? {
             return Ok(progress);
         }
         // It is not there, or not read yet.
         let exists = |view: View<'_>| {
             let state = view.campaign.state();
-            state.spec().is_some() && !state.is_deleted()
+            state.mechanism().is_some() && !state.is_deleted()
         };
-        if self.ask(campaign, exists).await?
-            && let Some(progress) = self.subscribe(campaign).await?
+        if self.ask(stream, exists).await?
+            && let Some(progress) = self.subscribe(stream).await?
         {
             return Ok(progress);
         }
-        Err(Refusal::NotFound(format!("campaign {campaign}")).into())
+        Err(Refusal::NotFound(named(stream)).into())
     }
 
-    async fn subscribe(
-        &self,
-        campaign: CampaignId,
-    ) -> Result<Option<Receiver<Progress>>, CallError> {
+    async fn subscribe(&self, stream: StreamId) -> Result<Option<Receiver<Progress>>, CallError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Message::Subscribe(campaign, answer)).await?;
+        self.send(Message::Subscribe(stream, answer)).await?;
         self.answer(answered).await
     }
 

@@ -2,8 +2,8 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use sortie_core::DeviceId;
-use sortie_ports::{Clock, DevicePage, Inventory};
+use sortie_core::{DeviceId, SystemModelId};
+use sortie_ports::{Clock, DevicePage, Inventory, InventoryError};
 
 use super::guard::{full_text, unpanicked, until};
 use crate::node::Resolve;
@@ -13,6 +13,48 @@ const PAGE: usize = 1_000;
 
 /// A page that has not come by then is given up; the start is tried again later.
 const PAGE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Whether each of `ids` exists; or why it can't say.
+pub(super) async fn exist(
+    inventory: &dyn Inventory,
+    clock: &dyn Clock,
+    ids: &[DeviceId],
+) -> Result<Vec<bool>, String> {
+    answer(clock, inventory.exist(ids)).await
+}
+
+/// What the inventory has of one device.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) exists: bool,
+    /// If it is known.
+    pub(super) system_model: Option<SystemModelId>,
+}
+
+/// Looks one device up; or why it can't say.
+pub(super) async fn look_up(
+    inventory: &dyn Inventory,
+    clock: &dyn Clock,
+    id: &DeviceId,
+) -> Result<Found, String> {
+    let exists = exist(inventory, clock, std::slice::from_ref(id)).await?;
+    Ok(Found {
+        exists: exists == [true],
+        system_model: answer(clock, inventory.system_model(id)).await?,
+    })
+}
+
+/// What the inventory answers, or why it does not.
+async fn answer<T>(
+    clock: &dyn Clock,
+    asked: impl Future<Output = Result<T, InventoryError>>,
+) -> Result<T, String> {
+    until(clock, clock.monotonic() + PAGE_LIMIT, unpanicked(asked))
+        .await
+        .ok_or_else(|| "the inventory did not answer within 30 s".to_owned())?
+        .map_err(|panic| format!("the inventory panicked: {panic}"))?
+        .map_err(|error| full_text(&error))
+}
 
 /// The devices that `want` means, each once, in the inventory's order; or why it can't say.
 pub(super) async fn resolve(
@@ -26,12 +68,7 @@ pub(super) async fn resolve(
     let mut seen = HashSet::new();
     let mut targets = vec![];
     loop {
-        let asked = unpanicked(async { inventory.page(&page).await });
-        let devices = until(clock, clock.monotonic() + PAGE_LIMIT, asked)
-            .await
-            .ok_or_else(|| "the inventory did not answer within 30 s".to_owned())?
-            .map_err(|panic| format!("the inventory panicked: {panic}"))?
-            .map_err(|error| full_text(&error))?;
+        let devices = answer(clock, async { inventory.page(&page).await }).await?;
         let is_last = devices.len() < page.limit;
         let last = devices.last().map(|device| device.id().clone());
         let seen_before = seen.len();

@@ -3,8 +3,10 @@
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
+    ask::CommandMessage,
     guard::Boxed,
     handle::CallError,
+    inventory::Found,
     pool::Pool,
     preview::{Preview, Snapshot},
     store::Appended,
@@ -27,12 +29,20 @@ pub(super) struct Jobs {
     pub(super) writes: Pool<NodeInput>,
 }
 
-/// A Channel was resolved.
+/// The inventory has answered.
 pub(super) enum Resolved {
-    /// For a campaign's start.
-    Start(NodeInput),
+    /// What the node asked for.
+    Node(NodeInput),
     /// For who wants to know beforehand.
     Preview(Box<PreviewJob>),
+    /// The device of a manual update was looked up.
+    Manual(Box<ManualJob>),
+}
+
+/// A manual update whose device was looked up.
+pub(super) struct ManualJob {
+    pub(super) command: CommandMessage,
+    pub(super) found: Result<Found, String>,
 }
 
 /// A preview whose snapshot is there.

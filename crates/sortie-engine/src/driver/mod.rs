@@ -30,6 +30,8 @@ mod ids;
 mod inventory;
 mod jobs;
 mod link;
+mod manual;
+mod outside;
 mod perform;
 mod pool;
 mod preview;

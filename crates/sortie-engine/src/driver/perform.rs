@@ -18,7 +18,7 @@ use super::{
 use crate::node::{Done, NodeInput, NodeOutput, Refusal, Resolve};
 
 /// A write that is not answered by then counts as not now.
-const WRITE_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const WRITE_LIMIT: Duration = Duration::from_secs(30);
 
 impl Loop {
     /// Performs all that the node asks for now, and tells those who wait and watch.
@@ -42,14 +42,12 @@ impl Loop {
             NodeOutput::Write(request) => self.write(request),
             NodeOutput::Resolve(campaign, want) => self.resolve(campaign, want),
             NodeOutput::Reply(ask, answer) => self.reply(ask, answer),
-            NodeOutput::Progress(campaign) => {
-                self.progressed.insert(campaign);
-            }
+            NodeOutput::Exist(stream, devices) => self.exist(stream, devices),
+            NodeOutput::Forget(device, generation) => self.forget(device, generation),
+            NodeOutput::DeleteUpload(update, file) => self.delete_upload(update, file),
             // Also a commit after which there is no progress any more, the campaign being deleted.
-            NodeOutput::Committed { stream, .. } => {
-                if let StreamId::Campaign(campaign) = stream {
-                    self.progressed.insert(campaign);
-                }
+            NodeOutput::Progress(stream) | NodeOutput::Committed { stream, .. } => {
+                self.progressed.insert(stream);
             }
         }
     }
@@ -91,7 +89,7 @@ impl Loop {
         let (devices, clock) = (self.ports.inventory.clone(), self.ports.clock.clone());
         self.jobs.resolves.push(Box::pin(async move {
             let devices = inventory::resolve(&*devices, &*clock, &want).await;
-            Resolved::Start(NodeInput::Resolved(campaign, devices))
+            Resolved::Node(NodeInput::Resolved(campaign, devices))
         }));
     }
 

@@ -4,7 +4,7 @@ use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::{Either, select};
 use sortie_core::ClaimRow;
-use sortie_ports::{Clock, EventStore, Inventory, ReadError, Transport, inbox};
+use sortie_ports::{Clock, EventStore, Inventory, ReadError, Transport, Uploads, inbox};
 use tokio::sync::{
     mpsc::{UnboundedReceiver, unbounded_channel},
     watch,
@@ -26,7 +26,7 @@ use crate::node::{Clocks, Config, Node, NodeInput};
 
 /// What a driver works on.
 #[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_structs, reason = "design 5 names the four ports")]
+#[expect(clippy::exhaustive_structs, reason = "all that a driver works on")]
 pub struct Ports {
     /// The event log.
     pub store: Arc<dyn EventStore>,
@@ -36,6 +36,8 @@ pub struct Ports {
     pub inventory: Arc<dyn Inventory>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where files for manual updates are kept, if any are (M2).
+    pub uploads: Option<Arc<dyn Uploads>>,
 }
 
 /// What may be set.
@@ -149,6 +151,7 @@ impl Driver {
             seed: ids.draw(),
             registers: ports.transport.registers(),
             batch_events_max: BATCH_EVENTS,
+            confirm_devices: true,
         };
         let mut node = Node::new(config, now);
         node.handle(recover, now);

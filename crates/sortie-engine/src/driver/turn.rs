@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use sortie_core::{CampaignId, Status};
+use sortie_core::{Status, StreamId};
 use sortie_ports::{Append, Heard, InboxReader};
 use tokio::sync::{
     mpsc::{UnboundedReceiver, UnboundedSender},
@@ -58,9 +58,9 @@ pub(super) struct Loop {
     pub(super) campaigns: Vec<oneshot::Sender<Vec<Progress>>>,
     /// Who waits for the catalog to be at hand.
     pub(super) catalogs: Vec<AskCatalog>,
-    pub(super) watched: BTreeMap<CampaignId, watch::Sender<Progress>>,
-    /// Campaigns whose progress changed in this turn.
-    pub(super) progressed: BTreeSet<CampaignId>,
+    pub(super) watched: BTreeMap<StreamId, watch::Sender<Progress>>,
+    /// Streams whose progress changed in this turn.
+    pub(super) progressed: BTreeSet<StreamId>,
     timer: Option<(Duration, Boxed<()>)>,
     ticked: Duration,
 }
@@ -221,7 +221,7 @@ impl Loop {
 
     fn take(&mut self, happened: Happened) -> Option<Ending> {
         match happened {
-            Happened::Input(input) | Happened::Resolved(Resolved::Start(input)) => {
+            Happened::Input(input) | Happened::Resolved(Resolved::Node(input)) => {
                 self.node.handle(input, self.now);
             }
             Happened::Heard(heard) => heard.into_iter().for_each(|heard| self.heard(heard)),
@@ -243,6 +243,7 @@ impl Loop {
                 // Who asked may have gone, here and below.
                 let _ = job.answer.send(preview);
             }
+            Happened::Resolved(Resolved::Manual(job)) => self.device_looked_up(*job),
             Happened::TimerRanOut => self.time_passed(),
             Happened::Ending(ending) => return Some(ending),
         }
@@ -331,7 +332,7 @@ impl Loop {
         let progress = self
             .node
             .campaigns()
-            .filter_map(|id| self.node.progress(id));
+            .filter_map(|id| self.node.progress(StreamId::Campaign(id)));
         let at_rest = |progress: &Progress| {
             progress.is_over() || matches!(progress.status, Status::Idle | Status::Paused)
         };

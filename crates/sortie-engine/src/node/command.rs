@@ -1,8 +1,8 @@
 //! What people ask of a node.
 
 use sortie_core::{
-    Actor, CampaignId, Catalog, CatalogItem, CommandId, DeviceId, Invalid, NewCampaign, Rejection,
-    StreamId,
+    Actor, CampaignId, Catalog, CatalogItem, CommandId, DeviceId, Invalid, ManualUpdate,
+    ManualUpdateId, NewCampaign, NewManualUpdate, Rejection, StreamId, SystemModelId,
 };
 
 use sortie_ports::RecordedCommand;
@@ -51,6 +51,15 @@ pub enum NodeCommand {
     Campaign(CampaignId, sortie_core::Command),
     /// Cancels the operation under way on a device in a campaign (X2).
     CancelOperation(CampaignId, DeviceId),
+    /// Asks for a manual update (M), of a device that the inventory has; its System Model there, if that
+    /// is known.
+    Manual(ManualUpdateId, Box<NewManualUpdate>, Option<SystemModelId>),
+    /// The same, checked, with the image as the catalog has it. The node makes it of [`Self::Manual`].
+    RequestManual(ManualUpdateId, Box<ManualUpdate>, Option<SystemModelId>),
+    /// Cancels a manual update (X2).
+    CancelManual(ManualUpdateId),
+    /// A device was removed from the inventory (D1).
+    DeviceRemoved(DeviceId),
 }
 
 /// A command was carried out, durably.
@@ -61,6 +70,8 @@ pub enum Done {
     Declared(usize),
     /// The campaign exists.
     Created(CampaignId),
+    /// The manual update exists.
+    Requested(ManualUpdateId),
     /// It was accepted.
     Accepted,
 }
@@ -90,10 +101,15 @@ impl Node {
             NodeCommand::Declare(_)
             | NodeCommand::Delete(_)
             | NodeCommand::Create(..)
-            | NodeCommand::Edit(..) => StreamId::Catalog,
+            | NodeCommand::Edit(..)
+            | NodeCommand::Manual(..) => StreamId::Catalog,
             NodeCommand::Campaign(id, _) | NodeCommand::CancelOperation(id, _) => {
                 StreamId::Campaign(*id)
             }
+            NodeCommand::RequestManual(id, ..) | NodeCommand::CancelManual(id) => {
+                StreamId::Manual(*id)
+            }
+            NodeCommand::DeviceRemoved(_) => return self.device_removed(command),
         };
         self.command_to(stream, command);
     }
@@ -101,12 +117,18 @@ impl Node {
     /// A valid creation or edit goes on to its campaign's own stream, which is made for a creation.
     pub(super) fn checked(&mut self, command: Command) {
         let stream = match &command.what {
-            NodeCommand::Create(id, _) => {
-                let stream = StreamId::Campaign(*id);
-                self.streams
-                    .entry(stream)
-                    .or_insert_with(|| Slot::new(stream));
-                stream
+            NodeCommand::Create(id, _) => self.stream_made(StreamId::Campaign(*id)),
+            NodeCommand::RequestManual(id, update, model) => {
+                let stream = StreamId::Manual(*id);
+                let checked = update.check(model.as_ref(), &self.fleet, self.now.wall);
+                if let Err(refusal) = checked
+                    && !self.streams.contains_key(&stream)
+                {
+                    // No stream is made for what is refused.
+                    self.reply(command.ask, Err(Refusal::Refused(refusal)));
+                    return;
+                }
+                self.stream_made(stream)
             }
             NodeCommand::Edit(id, _) => StreamId::Campaign(*id),
             _ => return,
@@ -114,10 +136,17 @@ impl Node {
         self.command_to(stream, command);
     }
 
+    fn stream_made(&mut self, stream: StreamId) -> StreamId {
+        self.streams
+            .entry(stream)
+            .or_insert_with(|| Slot::new(stream));
+        stream
+    }
+
     fn command_to(&mut self, stream: StreamId, command: Command) {
         match self.streams.get(&stream).map(|slot| &slot.body) {
             None => {
-                let what = format!("campaign {}", stream.uuid());
+                let what = named(stream);
                 self.reply(command.ask, Err(Refusal::NotFound(what)));
             }
             Some(Body::Halted(why)) => {
@@ -129,10 +158,9 @@ impl Node {
     }
 
     pub(super) fn query(&mut self, query: Query) {
-        let stream = StreamId::Campaign(query.campaign);
+        let stream = query.stream;
         let Some(slot) = self.streams.get_mut(&stream) else {
-            let what = format!("campaign {}", query.campaign);
-            (query.ask)(Err(Refusal::NotFound(what)));
+            (query.ask)(Err(Refusal::NotFound(named(stream))));
             return;
         };
         if let Body::Halted(why) = &slot.body {
@@ -148,5 +176,14 @@ impl Node {
 
     pub(super) fn reply(&mut self, ask: u64, answer: Result<Done, Refusal>) {
         self.outputs.push_back(NodeOutput::Reply(ask, answer));
+    }
+}
+
+/// A stream's name in an answer to a person.
+pub(crate) fn named(stream: StreamId) -> String {
+    match stream {
+        StreamId::Campaign(id) => format!("campaign {id}"),
+        StreamId::Manual(id) => format!("manual update {id}"),
+        other => other.to_string(),
     }
 }

@@ -36,6 +36,7 @@ impl Node {
             events,
             replies,
             registers,
+            works,
             claims,
             taken,
             owns,
@@ -66,6 +67,7 @@ impl Node {
             events,
         });
         self.refresh_progress(stream);
+        self.worked(&works);
         for (ask, answer) in replies {
             self.reply(ask, answer);
         }
@@ -129,9 +131,7 @@ impl Node {
         if !waits {
             self.load(stream);
         }
-        if let StreamId::Campaign(id) = stream {
-            self.outputs.push_back(NodeOutput::Progress(id));
-        }
+        self.outputs.push_back(NodeOutput::Progress(stream));
     }
 }
 

@@ -3,11 +3,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use sortie_core::{
-    Campaign, CampaignId, ClaimRow, DeviceId, Event, Fleet, StreamId, SystemModelId, Timestamp,
-    catalog::Group,
+    Campaign, CampaignId, ClaimRow, DeviceId, Event, Fleet, ManualUpdateId, StreamId,
+    SystemModelId, Timestamp, catalog::Group,
 };
 pub use sortie_ports::Append;
-use sortie_ports::{AppendError, Delivery, Page, ReadError, Registers, Request, Version};
+use sortie_ports::{AppendError, Delivery, Forget, Page, ReadError, Registers, Request, Version};
 use sortie_protocol::{Generation, Presence, Progress as DeviceProgress, Report, Route};
 use uuid::Uuid;
 
@@ -33,6 +33,8 @@ pub struct Config {
     pub registers: Registers,
     /// About how many events a batch has at most.
     pub batch_events_max: usize,
+    /// Whether the inventory is asked, before pushes, if devices still exist (D1).
+    pub confirm_devices: bool,
 }
 
 /// Something that happened.
@@ -66,6 +68,11 @@ pub enum NodeInput {
     Sent(DeviceId, Generation, Delivery),
     /// The answer to a [`NodeOutput::Resolve`]: the devices, or why the inventory can't say.
     Resolved(CampaignId, Result<Vec<DeviceId>, String>),
+    /// The answer to a [`NodeOutput::Exist`]: of each device whether it exists, or why the inventory can't
+    /// say.
+    Exist(StreamId, Result<Vec<bool>, String>),
+    /// The answer to a [`NodeOutput::DeleteUpload`].
+    UploadDeleted(ManualUpdateId, Result<(), String>),
     /// Time has passed.
     Tick,
 }
@@ -82,6 +89,13 @@ pub enum NodeOutput {
     Write(Request),
     /// Ask the inventory; answer with [`NodeInput::Resolved`].
     Resolve(CampaignId, Resolve),
+    /// Ask the inventory whether these devices still exist (D1); answer with [`NodeInput::Exist`].
+    Exist(StreamId, Vec<DeviceId>),
+    /// Delete what is retained of a device that was removed (D1); answer with [`NodeInput::Sent`] of this
+    /// generation.
+    Forget(Forget, Generation),
+    /// Delete the uploaded file of a manual update (M2); answer with [`NodeInput::UploadDeleted`].
+    DeleteUpload(ManualUpdateId, String),
     /// The answer to a command.
     Reply(u64, Result<Done, Refusal>),
     /// These events are durable.
@@ -95,8 +109,9 @@ pub enum NodeOutput {
         /// The events.
         events: Arc<[Event]>,
     },
-    /// A campaign's committed progress, or what is said beside it, changed: see `Node::progress`.
-    Progress(CampaignId),
+    /// The committed progress of a campaign or manual update, or what is said beside it, changed: see
+    /// `Node::progress`.
+    Progress(StreamId),
 }
 
 /// Which devices a campaign targets: those of this System Model in any of these Groups (S2).
@@ -113,8 +128,8 @@ pub type Ask = Box<dyn FnOnce(Result<View<'_>, Refusal>) + Send>;
 
 /// A question about a campaign, asked of its committed state.
 pub struct Query {
-    /// The campaign.
-    pub campaign: CampaignId,
+    /// The campaign's or manual update's stream.
+    pub stream: StreamId,
     /// Called once, with the campaign or why there is none to ask.
     pub ask: Ask,
 }
@@ -122,7 +137,7 @@ pub struct Query {
 impl fmt::Debug for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Query")
-            .field("campaign", &self.campaign)
+            .field("stream", &self.stream)
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use sortie_ports::{Page, ReadError};
 
 use super::{
     Interest, Node, NodeOutput, StartOrder, View, full_text,
-    stream::{Batch, Body, Fold, Slot},
+    stream::{Batch, Body, Fold, Slot, Work},
 };
 
 /// How many streams are folded at once at the start.
@@ -175,12 +175,14 @@ impl Node {
             return;
         };
         let order = match self.streams.get(&stream).map_or(i64::MAX, Slot::order) {
-            i64::MAX if self.recovered => self.next_order(started),
+            i64::MAX if self.recovered => self.next_order(stream, started),
             // At the recovery wall time is all that is known of the order.
-            i64::MAX => started.0,
+            i64::MAX => order_of(stream, started),
             order => order,
         };
-        self.last_order = self.last_order.max(order);
+        if matches!(stream, StreamId::Campaign(_)) {
+            self.last_order = self.last_order.max(order);
+        }
         if let Some(slot) = self.streams.get_mut(&stream) {
             slot.order = order;
         }
@@ -188,7 +190,10 @@ impl Node {
     }
 
     /// The place of a campaign that starts now: after all that have, also when wall time has stepped back.
-    pub(super) fn next_order(&mut self, started: Timestamp) -> StartOrder {
+    pub(super) fn next_order(&mut self, stream: StreamId, started: Timestamp) -> StartOrder {
+        if matches!(stream, StreamId::Manual(_)) {
+            return order_of(stream, started);
+        }
         self.last_order = started.0.max(self.last_order + 1);
         self.last_order
     }
@@ -261,9 +266,10 @@ impl Node {
         if self.recovering.remove(&stream) {
             self.load_next();
         }
-        if self.recovering.is_empty() {
+        if self.recovering.is_empty() && !self.recovered {
             self.recovered = true;
             self.delete_what_waits();
+            self.early_removals();
         }
     }
 
@@ -279,20 +285,24 @@ impl Node {
         }
         let queries = std::mem::take(&mut slot.queries);
         let mut asks = std::mem::take(&mut slot.deciding);
+        let mut removals = vec![];
         while let Some(work) = slot.inbox.pop() {
-            if let super::stream::Work::Command(command) = work {
-                asks.push(command.ask);
+            match work {
+                Work::Command(command) => asks.push(command.ask),
+                Work::Removed(_, removal, _) => removals.push(removal),
+                _ => {}
             }
         }
         for query in queries {
             (query.ask)(Err(super::Refusal::Halted(why.into())));
         }
+        for removal in removals {
+            self.removal_failed(removal, why);
+        }
         for ask in asks {
             self.reply(ask, Err(super::Refusal::Halted(why.into())));
         }
-        if let StreamId::Campaign(id) = stream {
-            self.outputs.push_back(NodeOutput::Progress(id));
-        }
+        self.outputs.push_back(NodeOutput::Progress(stream));
         self.there(stream);
     }
 
@@ -301,6 +311,14 @@ impl Node {
             at: self.now.wall.max(state.last_at()),
             listened: self.clock.now(self.now.monotonic),
         }
+    }
+}
+
+/// O2: manual updates come before all campaigns, by the time when they were asked for.
+fn order_of(stream: StreamId, started: Timestamp) -> StartOrder {
+    match stream {
+        StreamId::Manual(_) => started.0.saturating_add(i64::MIN / 2),
+        _ => started.0,
     }
 }
 

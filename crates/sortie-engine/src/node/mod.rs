@@ -30,7 +30,10 @@ mod load;
 mod process;
 mod progress;
 mod registers;
+mod removal;
+mod start;
 mod stream;
+mod upload;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -42,8 +45,10 @@ use uuid::Uuid;
 use claims::Claims;
 use clock::ListeningClock;
 use registers::Writes;
+use removal::Removals;
 use stream::{Body, Slot, Work};
 
+pub(crate) use command::named;
 pub use command::{Command, Done, NodeCommand, Refusal};
 pub use health::{Halt, NodeHealth};
 pub use io::{Append, Ask, Clocks, Config, NodeInput, NodeOutput, Query, Resolve, View};
@@ -75,6 +80,9 @@ pub struct Node {
     dropped_reports: u64,
     /// Deletions that wait for all campaigns to be known.
     deletions: Vec<Command>,
+    removals: Removals,
+    /// When what the inventory said of devices is too old.
+    next_round: std::time::Duration,
 }
 
 /// A campaign's place in the order of O2: the catalog, then campaigns by their start.
@@ -108,6 +116,8 @@ impl Node {
             last_order: i64::MIN + 1,
             dropped_reports: 0,
             deletions: vec![],
+            removals: Removals::default(),
+            next_round: std::time::Duration::ZERO,
         }
     }
 
@@ -117,6 +127,7 @@ impl Node {
             wall: now.wall,
             monotonic: self.now.monotonic.max(now.monotonic),
         };
+        self.confirm_anew();
         match input {
             NodeInput::Recover { claims, streams } => self.recover(claims, streams),
             NodeInput::Link(up) => self.link(up),
@@ -133,6 +144,8 @@ impl Node {
                 self.sent(&device, generation, &delivery);
             }
             NodeInput::Resolved(campaign, result) => self.resolved(campaign, result),
+            NodeInput::Exist(stream, result) => self.exist(stream, result),
+            NodeInput::UploadDeleted(update, result) => self.upload_deleted(update, result),
             NodeInput::Tick => self.tick(),
         }
     }
@@ -179,26 +192,6 @@ impl Node {
         [slot.retry_at, timer, start].into_iter().flatten().min()
     }
 
-    /// When a campaign that has not started is to be looked at again. Not at all while the inventory is
-    /// being asked, or the catalog, whose commit touches every stream, is being written.
-    fn start_wake(&self, slot: &Slot, campaign: &Campaign) -> Option<std::time::Duration> {
-        let catalog = self
-            .streams
-            .get(&StreamId::Catalog)
-            .and_then(Slot::settled_catalog);
-        if slot.resolving || catalog.is_none() {
-            return None;
-        }
-        if campaign.wants_snapshot(self.campaign_now(campaign.state())) {
-            return Some(slot.start_retry_at.unwrap_or(self.now.monotonic));
-        }
-        // A start time is wall time; if that steps, the look after the step finds it due.
-        let at = campaign.start_at()?;
-        let ms = u64::try_from(at.0.saturating_sub(self.now.wall.0)).unwrap_or(0);
-        let wait = std::time::Duration::from_millis(ms.clamp(1, WALL_LOOK_MS));
-        Some(self.now.monotonic + wait)
-    }
-
     fn tick(&mut self) {
         for device in self.writes.retry_due(self.now.monotonic) {
             self.compare_levels(device);
@@ -223,6 +216,7 @@ impl Node {
         self.writes.link(up);
         if up {
             self.owe_all_in_force();
+            self.owe_forgotten();
         }
     }
 
@@ -255,7 +249,10 @@ impl Node {
         let named = own.is_some_and(|claim| claim.phase != sortie_core::ClaimPhase::Free);
         let routed = || {
             let id = route.and_then(|route| route.as_str().parse::<Uuid>().ok())?;
-            Some(StreamId::Campaign(id.into())).filter(|stream| self.streams.contains_key(stream))
+            let streams = [StreamId::Campaign(id.into()), StreamId::Manual(id.into())];
+            streams
+                .into_iter()
+                .find(|stream| self.streams.contains_key(stream))
         };
         let stream = own.map(|claim| claim.holder).or_else(routed);
         if !named {
@@ -354,9 +351,6 @@ impl Node {
 
 /// How often at most a finished campaign is folded again for reports that come after its end.
 const LATE_LOAD_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// How long at most until wall time is looked at again while a campaign waits for its start.
-const WALL_LOOK_MS: u64 = 60_000;
 
 /// Text of an error and its sources, for `health()`.
 fn full_text(error: &BoxError) -> String {

@@ -10,10 +10,10 @@ use sortie_core::{
 use sortie_ports::Append;
 
 use super::{
-    Node, NodeOutput, Resolve, StartOrder, View,
+    Node, NodeOutput, View,
     command::{Command, Done, NodeCommand, Refusal},
     load::claim_of,
-    stream::{Asked, Batch, Body, Slot, Work},
+    stream::{Batch, Body, Slot, Work},
 };
 
 impl Node {
@@ -78,14 +78,13 @@ impl Node {
         while out.events.len() < self.config.batch_events_max
             && let Some(work) = slot.inbox.pop()
         {
-            let snapshot = matches!(work, Work::Resolved(..));
             if let Work::Command(command) = &work {
                 slot.deciding.push(command.ask);
             }
             let reply = self.decide_work(stream, campaign, &work, now, &mut out, &mut batch);
             batch.replies.extend(reply);
             batch.works.push(work);
-            if snapshot {
+            if campaign.slots().is_empty() {
                 slot.order = self
                     .snapshot_decided(stream, campaign, now)
                     .unwrap_or(slot.order);
@@ -96,15 +95,19 @@ impl Node {
             let _ = campaign.handle(&self.fleet, Input::Tick, now, &mut out);
         }
         let more = campaign.pump(&self.fleet, now, &mut out, self.config.batch_events_max);
+        let unconfirmed = std::mem::take(&mut out.unconfirmed);
         slot.deciding.clear();
         if more || !slot.inbox.is_empty() {
             self.dirty.insert((slot.order, stream));
         }
         if out.events.is_empty() {
+            self.worked(&batch.works);
             for (ask, answer) in batch.replies {
                 self.reply(ask, answer);
             }
+            self.ask_whether_exist(stream, slot, unconfirmed);
             self.ask_inventory(stream, slot, now);
+            self.delete_upload(stream, slot);
             return;
         }
         let state = campaign.state();
@@ -130,6 +133,7 @@ impl Node {
             .collect();
         batch.events = out.events.into_iter().map(Event::Campaign).collect();
         slot.batch = Some(batch);
+        self.ask_whether_exist(stream, slot, unconfirmed);
     }
 
     fn decide_work(
@@ -144,6 +148,11 @@ impl Node {
         let target = |device: &DeviceSlot| self.target(stream, *device);
         let input = match work {
             Work::Command(command) => {
+                if let NodeCommand::RequestManual(_, update, _) = &command.what {
+                    // The driver has asked the inventory for it.
+                    let device = self.slot(&update.device);
+                    self.fleet.confirm(device);
+                }
                 let answer = decide_command(&self.fleet, campaign, command, now, out);
                 if let Ok((_, true)) = &answer {
                     campaign.note_command(command.id);
@@ -157,6 +166,19 @@ impl Node {
             Work::Progress(device, progress) => Input::Progress(target(device)?, *progress),
             Work::Refused(device, operation) => Input::SendRefused(target(device)?, *operation),
             Work::Raise(device, number) => Input::Raise(target(device)?, *number),
+            Work::UploadDeleted => Input::UploadDeleted,
+            Work::Removed(device, _, command) => {
+                let before = out.events.len();
+                let input = Input::DeviceRemoved(target(device)?);
+                let _ = campaign.handle(&self.fleet, input, now, out);
+                if let Some(command) = command
+                    && out.events.len() > before
+                {
+                    campaign.note_command(command.id);
+                    batch.commands.push(command.recorded());
+                }
+                return None;
+            }
             Work::Resolved(asked, devices) => {
                 let spec = campaign.state().spec()?;
                 if (&asked.base_image, &asked.channel) != (&spec.base_image, &spec.channel) {
@@ -182,103 +204,6 @@ impl Node {
             .iter()
             .find(|interest| interest.stream == stream)
             .map(|interest| interest.target)
-    }
-
-    /// The snapshot is in the campaign's state: its devices get their slots.
-    /// If the snapshot is in the campaign's state now, its devices get their slots, and it gets its place
-    /// in the order of starts.
-    fn snapshot_decided(
-        &mut self,
-        stream: StreamId,
-        campaign: &mut Campaign,
-        now: Now,
-    ) -> Option<StartOrder> {
-        let started = campaign.state().started_at()?;
-        if !campaign.slots().is_empty() {
-            return None;
-        }
-        let slots = campaign.state().devices().to_vec();
-        let slots = slots.iter().map(|device| self.slot(device)).collect();
-        campaign.arm_targets(slots, &self.fleet, now);
-        let order = self.next_order(started);
-        self.interest_at(order, stream, campaign);
-        Some(order)
-    }
-
-    /// S2: resolves the Channel, if it is time and the catalog is there.
-    fn ask_inventory(&mut self, stream: StreamId, slot: &mut Slot, now: Now) {
-        let (Body::Campaign(campaign), StreamId::Campaign(id)) = (&slot.body, stream) else {
-            return;
-        };
-        let waits = slot
-            .start_retry_at
-            .is_some_and(|at| at > self.now.monotonic);
-        if !campaign.wants_snapshot(now) {
-            // Started, cancelled, deleted, or edited to start later.
-            slot.start_retry_at = None;
-            slot.start_failures = 0;
-            slot.start_trouble = None;
-            return;
-        }
-        if slot.resolving || waits {
-            return;
-        }
-        let catalog = self
-            .streams
-            .get(&StreamId::Catalog)
-            .and_then(Slot::settled_catalog);
-        let (Some(catalog), Some(spec)) = (catalog, campaign.state().spec()) else {
-            return;
-        };
-        let image = catalog.image_copy(&spec.base_image);
-        let (Some(image), Some(groups)) = (image, catalog.groups_of(&spec.channel)) else {
-            slot.start_trouble = Some(format!(
-                "{} or channel {} is gone",
-                spec.base_image, spec.channel
-            ));
-            slot.start_retry_at = Some(self.now.monotonic + super::stream::backoff(u32::MAX));
-            return;
-        };
-        let resolve = Resolve {
-            system_model: image.system_model.clone(),
-            groups,
-        };
-        let (base_image, channel) = (spec.base_image.clone(), spec.channel.clone());
-        slot.asked = Some(Box::new(Asked {
-            base_image,
-            channel,
-            image,
-        }));
-        slot.resolving = true;
-        slot.start_retry_at = None;
-        self.outputs.push_back(NodeOutput::Resolve(id, resolve));
-    }
-
-    pub(super) fn resolved(
-        &mut self,
-        campaign: sortie_core::CampaignId,
-        result: Result<Vec<sortie_core::DeviceId>, String>,
-    ) {
-        let stream = StreamId::Campaign(campaign);
-        let now = self.now.monotonic;
-        let Some(slot) = self.streams.get_mut(&stream) else {
-            return;
-        };
-        slot.resolving = false;
-        match (result, slot.asked.take()) {
-            (Ok(devices), Some(asked)) => {
-                slot.start_failures = 0;
-                slot.start_trouble = None;
-                self.enqueue(stream, Work::Resolved(asked, devices));
-            }
-            (Ok(_), None) => self.touch(stream),
-            (Err(why), _) => {
-                slot.start_failures += 1;
-                slot.start_retry_at = Some(now + super::stream::backoff(slot.start_failures));
-                slot.start_trouble = Some(why);
-                self.outputs.push_back(NodeOutput::Progress(campaign));
-            }
-        }
     }
 
     fn decide_catalog(&mut self, slot: &mut Slot) {
@@ -335,6 +260,22 @@ impl Node {
                         }
                         continue;
                     }
+                    NodeCommand::Manual(id, draft, model) => {
+                        let image = draft.given_base_image();
+                        let image = image.and_then(|image| catalog.image_copy(image));
+                        match draft.validate(image) {
+                            Err(invalid) => {
+                                self.reply(command.ask, Err(Refusal::Invalid(invalid)));
+                            }
+                            Ok(update) => {
+                                let (update, model) = (Box::new(update), model.clone());
+                                let mut command = command.clone();
+                                command.what = NodeCommand::RequestManual(*id, update, model);
+                                self.checked(command);
+                            }
+                        }
+                        continue;
+                    }
                     _ => {}
                 },
                 Work::Raise(device, number) => {
@@ -361,12 +302,24 @@ impl Node {
         slot.batch = Some(batch);
     }
 
+    /// What these led to is durable.
+    pub(super) fn worked(&mut self, works: &[Work]) {
+        for work in works {
+            if let Work::Removed(_, removal, _) = work {
+                self.removal_recorded(*removal);
+            }
+        }
+    }
+
     /// L6: a finished campaign is unloaded once drained.
     pub(super) fn unload_if_over(&mut self, stream: StreamId) {
         let Some(slot) = self.streams.get_mut(&stream) else {
             return;
         };
-        let over = slot.settled_campaign().is_some_and(|c| c.state().is_over());
+        // What was refused in the last moment is a stream with nothing in it.
+        let over = slot
+            .settled_campaign()
+            .is_some_and(|c| c.state().is_over() || c.state().mechanism().is_none());
         if over && slot.inbox.is_empty() && slot.queries.is_empty() {
             let body = std::mem::replace(&mut slot.body, Body::Unloaded);
             slot.changed.clear();
@@ -426,6 +379,7 @@ fn decide_command(
     let id = campaign.state().id();
     let done = match &command.what {
         NodeCommand::Create(..) => Done::Created(id),
+        NodeCommand::RequestManual(id, ..) => Done::Requested(*id),
         _ => Done::Accepted,
     };
     if campaign.state().has_command(command.id) {
@@ -449,7 +403,19 @@ fn decide_command(
             sortie_core::Command::CancelOperation(TargetIndex(index))
         }
         NodeCommand::Campaign(_, command) => command.clone(),
-        NodeCommand::Declare(_) | NodeCommand::Delete(_) => return Ok((Done::Accepted, false)),
+        NodeCommand::RequestManual(_, update, device_model) => {
+            sortie_core::Command::RequestManual {
+                update: update.clone(),
+                device_model: device_model.clone(),
+            }
+        }
+        NodeCommand::CancelManual(_) => sortie_core::Command::Cancel,
+        NodeCommand::Declare(_)
+        | NodeCommand::Delete(_)
+        | NodeCommand::Manual(..)
+        | NodeCommand::DeviceRemoved(_) => {
+            return Ok((Done::Accepted, false));
+        }
     };
     let before = out.events.len();
     campaign

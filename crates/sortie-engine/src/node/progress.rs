@@ -92,9 +92,10 @@ impl fmt::Display for Progress {
 }
 
 impl Node {
-    /// The committed progress of a campaign; `None`: there is no such campaign.
-    pub fn progress(&self, campaign: CampaignId) -> Option<Progress> {
-        let slot = self.streams.get(&StreamId::Campaign(campaign))?;
+    /// The committed progress of a campaign, or of a manual update as of a campaign with one target;
+    /// `None`: there is no such stream.
+    pub fn progress(&self, stream: StreamId) -> Option<Progress> {
+        let slot = self.streams.get(&stream)?;
         let mut progress = slot.progress.clone()?;
         progress.start_waits.clone_from(&slot.start_trouble);
         if progress.halted.is_none() {
@@ -120,16 +121,20 @@ impl Node {
             return;
         };
         slot.uses = Use::of(state);
-        let Some(spec) = state.spec().filter(|_| !state.is_deleted()) else {
+        let spec = state.spec().filter(|_| !state.is_deleted());
+        let name = spec
+            .map(|spec| spec.name.clone())
+            .or_else(|| Some(state.manual()?.device.to_string()));
+        let (Some(name), Some(mechanism)) = (name, state.mechanism()) else {
             if slot.progress.take().is_some() {
-                self.outputs.push_back(NodeOutput::Progress(state.id()));
+                self.outputs.push_back(NodeOutput::Progress(stream));
             }
             return;
         };
         let counts = state.counts();
         slot.progress = Some(Progress {
             campaign: state.id(),
-            name: spec.name.clone(),
+            name,
             status: state.status(),
             outcome: state.outcome(),
             draining: if state.is_draining() {
@@ -138,13 +143,13 @@ impl Node {
                 0
             },
             counts,
-            limit: spec.mechanism.max_in_progress_operations,
+            limit: mechanism.max_in_progress_operations,
             started_at: state.started_at(),
             finished_at: state.finished_at(),
             start_waits: None,
             halted: None,
         });
-        self.outputs.push_back(NodeOutput::Progress(state.id()));
+        self.outputs.push_back(NodeOutput::Progress(stream));
     }
 
     /// Takes a campaign's progress over, at its commit.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use sortie_core::{ClaimPhase, DeviceId, DeviceSlot, StreamId};
+use sortie_core::{ClaimPhase, ClaimRow, DeviceId, DeviceSlot, StreamId};
 use sortie_ports::{Delivery, Registers, Request};
 use sortie_protocol::{Generation, Request as Body};
 
@@ -160,15 +160,23 @@ enum Wanted {
     Unsettled(StreamId),
     /// It never had a request.
     Nothing,
+    /// The device was removed, and all that is retained of it is to be deleted (D1).
+    Forget,
 }
 
 impl Node {
     /// What a device's register must hold, from committed state (W2).
     fn wanted(&self, device: DeviceSlot) -> Wanted {
+        let forgotten = self.removals.is_forgotten(device);
         let Some(claim) = self.fleet.device(device).claim() else {
-            return Wanted::Nothing;
+            return if forgotten {
+                Wanted::Forget
+            } else {
+                Wanted::Nothing
+            };
         };
         match claim.phase {
+            ClaimPhase::Free if forgotten => Wanted::Forget,
             ClaimPhase::Free => Wanted::Write(Body::None {
                 generation: claim.generation(),
             }),
@@ -207,7 +215,7 @@ impl Node {
                 self.writes.gate.remove(&device);
                 self.writes.queue(device, Urgency::Update);
             }
-            Wanted::Write(_) => self.writes.queue(device, Urgency::First),
+            Wanted::Write(_) | Wanted::Forget => self.writes.queue(device, Urgency::First),
             Wanted::Unsettled(stream) => {
                 self.writes.wait_for(stream, device);
             }
@@ -308,7 +316,7 @@ impl Node {
                 self.writes.wait_for(stream, device);
                 return;
             }
-            Wanted::Nothing => return,
+            Wanted::Nothing | Wanted::Forget => return,
         };
         let in_force = claim.phase != ClaimPhase::Free;
         let other = mark.born.is_some_and(|born| born != register);
@@ -350,6 +358,7 @@ impl Node {
                 None => return None,
             };
             let wanted = self.wanted(device);
+            let claim = self.fleet.device(device).claim().map(ClaimRow::generation);
             let mark = &mut self.writes.marks[device.index()];
             mark.queued = None;
             if !mark.owed || mark.in_flight.is_some() {
@@ -370,6 +379,13 @@ impl Node {
                 }
                 Wanted::Unsettled(stream) => {
                     self.writes.wait_for(stream, device);
+                }
+                Wanted::Forget => {
+                    mark.owed = false;
+                    let generation = claim.unwrap_or_default();
+                    mark.in_flight = Some(generation);
+                    self.writes.in_flight += 1;
+                    return Some(NodeOutput::Forget(self.to_forget(device), generation));
                 }
                 Wanted::Nothing => mark.owed = false,
             }
@@ -396,6 +412,10 @@ impl Node {
                 mark.stray = false;
                 // Not by the acknowledgement of what was written before the Cancel.
                 match wanted {
+                    Wanted::Forget if self.removals.is_forgotten(slot) && !mark.owed => {
+                        self.forgotten(slot);
+                        return;
+                    }
                     Wanted::Write(body) if body.generation() == generation => {
                         self.writes.gate.remove(&slot);
                     }

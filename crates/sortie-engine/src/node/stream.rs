@@ -20,6 +20,7 @@ use super::{
     command::{Command, Done, Refusal},
     io::Query,
     progress::Progress,
+    removal::RemovalId,
 };
 
 /// One stream.
@@ -63,6 +64,10 @@ pub(super) struct Slot {
     pub(super) start_trouble: Option<String>,
     /// Why the stream stands still, for `health()`.
     pub(super) trouble: Option<String>,
+    /// The inventory is being asked whether these devices still exist (D1).
+    pub(super) confirming: Vec<DeviceSlot>,
+    /// An uploaded file is being deleted (M2).
+    pub(super) deleting: bool,
 }
 
 /// Where a stream is.
@@ -97,6 +102,10 @@ pub(super) enum Work {
     /// Raise the device's claim to at least this number (W5).
     Raise(DeviceSlot, u64),
     Resolved(Box<Asked>, Vec<DeviceId>),
+    /// The device was removed from the inventory (D1); a person said so, or it was found out.
+    Removed(DeviceSlot, RemovalId, Option<Command>),
+    /// The uploaded file of a manual update is gone (M2).
+    UploadDeleted,
 }
 
 /// What a snapshot was resolved for. An edit meanwhile makes it worthless.
@@ -149,7 +158,7 @@ impl WorkInbox {
             Work::Progress(slot, _) => Some(Key::Progress(*slot)),
             Work::Raise(slot, _) => Some(Key::Raise(*slot)),
             Work::Refused(slot, _) => Some(Key::Refused(*slot)),
-            Work::Command(_) | Work::Resolved(..) => None,
+            Work::Command(_) | Work::Resolved(..) | Work::Removed(..) | Work::UploadDeleted => None,
         };
         if let Some(waiting) = key
             .as_ref()
@@ -202,7 +211,7 @@ impl WorkInbox {
             Work::Progress(slot, _) => drop(self.keys.remove(&Key::Progress(*slot))),
             Work::Raise(slot, _) => drop(self.keys.remove(&Key::Raise(*slot))),
             Work::Refused(slot, _) => drop(self.keys.remove(&Key::Refused(*slot))),
-            Work::Command(_) | Work::Resolved(..) => {}
+            Work::Command(_) | Work::Resolved(..) | Work::Removed(..) | Work::UploadDeleted => {}
         }
         Some(work)
     }
@@ -265,11 +274,26 @@ impl Slot {
             start_failures: 0,
             start_trouble: None,
             trouble: None,
+            confirming: vec![],
+            deleting: false,
         }
     }
 
     pub(super) fn order(&self) -> StartOrder {
         self.order
+    }
+
+    /// Being folded, or to be folded again after a failure.
+    pub(super) fn is_folding(&self) -> bool {
+        match self.body {
+            Body::Loading(_) => true,
+            Body::Unloaded => !self.is_over(),
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_halted(&self) -> bool {
+        matches!(self.body, Body::Halted(_))
     }
 
     /// Finished and drained, as far as is committed.
@@ -297,8 +321,8 @@ impl Slot {
 impl Fold {
     pub(super) fn new(stream: StreamId) -> Self {
         match stream {
-            StreamId::Campaign(id) => Self::Campaign(Box::new(State::new(id))),
-            _ => Self::Catalog(CatalogState::default()),
+            StreamId::Catalog => Self::Catalog(CatalogState::default()),
+            stream => Self::Campaign(Box::new(State::of(stream))),
         }
     }
 

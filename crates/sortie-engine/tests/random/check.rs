@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 use sortie_core::{
-    CampaignEvent, CampaignId, ClaimPhase, ClaimRow, Counts, DeviceId, Event, OperationId, State,
-    StreamId, TargetIndex, TargetReason, TargetStatus,
+    CampaignEvent, ClaimPhase, ClaimRow, Counts, DeviceId, Event, OperationId, State, StreamId,
+    TargetIndex, TargetReason, TargetStatus,
     campaign::{End, Status},
 };
 use sortie_ports::{Commit, MemoryStore};
@@ -15,11 +15,11 @@ use crate::device::Device;
 
 #[derive(Default)]
 pub(crate) struct Checker {
-    campaigns: BTreeMap<CampaignId, Seen>,
+    campaigns: BTreeMap<StreamId, Seen>,
     /// The operation in force on each device, over all campaigns (11).
     held: BTreeMap<DeviceId, OperationId>,
     /// Every operation ever started, by UUID.
-    started: BTreeMap<Uuid, (CampaignId, TargetIndex)>,
+    started: BTreeMap<Uuid, (StreamId, TargetIndex)>,
     read: BTreeMap<StreamId, u64>,
     pub(crate) events: u64,
     honest: bool,
@@ -55,16 +55,16 @@ impl Checker {
     }
 
     fn commit(&mut self, stream: StreamId, commit: &Commit, devices: &[Device]) {
-        let StreamId::Campaign(id) = stream else {
+        if stream == StreamId::Catalog {
             return;
-        };
+        }
         for event in &commit.events {
             self.events += 1;
             if let Event::Campaign(event) = event {
-                self.event(id, commit, event, devices);
+                self.event(stream, commit, event, devices);
             }
         }
-        let seen = self.campaigns.get_mut(&id).unwrap();
+        let seen = self.campaigns.get_mut(&stream).unwrap();
         for command in &commit.commands {
             seen.state.note_command(command.id);
         }
@@ -74,15 +74,9 @@ impl Checker {
         clippy::too_many_lines,
         reason = "one match over all events reads as the list of rules"
     )]
-    fn event(
-        &mut self,
-        id: CampaignId,
-        commit: &Commit,
-        event: &CampaignEvent,
-        devices: &[Device],
-    ) {
+    fn event(&mut self, id: StreamId, commit: &Commit, event: &CampaignEvent, devices: &[Device]) {
         let seen = self.campaigns.entry(id).or_insert_with(|| Seen {
-            state: State::new(id),
+            state: State::of(id),
             terminal: BTreeSet::new(),
             stopped: true,
         });
@@ -112,14 +106,16 @@ impl Checker {
                 claim,
                 ..
             } => {
-                let limit = state.spec().unwrap().mechanism.max_in_progress_operations;
+                let limit = state.mechanism().unwrap().max_in_progress_operations;
                 assert!(
                     state.counts().in_progress <= limit,
                     "1: {:?}",
                     state.counts()
                 );
                 assert!(!seen.stopped, "4: {event:?} after a stop");
-                check_eligible(state, decided_on.as_deref());
+                if state.manual().is_none() {
+                    check_eligible(state, decided_on.as_deref());
+                }
                 let device = state.device(*target).unwrap().clone();
                 let operation = state.operation(*target).unwrap();
                 let other = self.held.insert(device.clone(), operation);
@@ -153,6 +149,10 @@ impl Checker {
                 reason,
                 ..
             } => {
+                if *reason == TargetReason::Expired {
+                    let until = state.manual().unwrap().wait_until.unwrap();
+                    assert!(until <= commit.at, "M3: expired before {until}");
+                }
                 if *end == End::Answered {
                     let uuid = operation_before.unwrap().0;
                     let said = truth(devices, state.device(*target).unwrap(), uuid);
@@ -193,7 +193,9 @@ impl Checker {
                     "L1: what starts is not what was asked for"
                 );
             }
-            CampaignEvent::CampaignResumed => seen.stopped = false,
+            CampaignEvent::CampaignResumed | CampaignEvent::ManualUpdateRequested { .. } => {
+                seen.stopped = false;
+            }
             CampaignEvent::CampaignPausing
             | CampaignEvent::CampaignCancelled
             | CampaignEvent::CampaignFailed => seen.stopped = true,
@@ -237,9 +239,18 @@ impl Checker {
         }
     }
 
+    /// D1: nothing is deleted of a device on which an operation is in force.
+    pub(crate) fn forgets(&self, device: &DeviceId) {
+        let held = self.held.get(device);
+        assert!(
+            held.is_none(),
+            "D1: {device} is forgotten while {held:?} is in force"
+        );
+    }
+
     /// 6: the live state is the fold of the log.
     pub(crate) fn same_as(&self, live: &State) {
-        let folded = &self.campaigns[&live.id()].state;
+        let folded = &self.campaigns[&live.stream()].state;
         assert!(folded == live, "6: live {live:#?}\nfolded {folded:#?}");
     }
 
@@ -251,6 +262,11 @@ impl Checker {
             .map(|row| (row.device.clone(), row.operation))
             .collect();
         assert_eq!(held, self.held, "11: held claims beside the log and in it");
+    }
+
+    pub(crate) fn campaigns(&self) -> impl Iterator<Item = &State> {
+        let campaign = |state: &&State| matches!(state.stream(), StreamId::Campaign(_));
+        self.states().filter(campaign)
     }
 
     pub(crate) fn states(&self) -> impl Iterator<Item = &State> {
@@ -288,7 +304,8 @@ fn check_counts(state: &State) {
         }
         let failed = target.status == TargetStatus::Failed;
         counts.failed_counted += u32::from(failed && target.reason.unwrap().counts());
-        counts.abandoned += u32::from(failed && target.end == Some(End::Abandoned) && !target.late);
+        let open = target.end == Some(End::Abandoned) && !target.late && !target.removed;
+        counts.abandoned += u32::from(failed && open);
     }
     assert_eq!(state.counts(), counts, "the counters are not the targets'");
 }
@@ -299,7 +316,7 @@ fn check_threshold(state: &State) {
         Status::InProgress | Status::Pausing | Status::Paused
     );
     let counts = state.counts();
-    if running && counts.targets > 0 {
+    if running && counts.targets > 0 && state.manual().is_none() {
         let limit = f64::from(state.spec().unwrap().mechanism.max_failure_hundredths) / 100.0;
         let failed = f64::from(counts.failed_counted) * 100.0 / f64::from(counts.targets);
         // The failure that crosses it is followed by the end of the campaign, event by event.

@@ -6,15 +6,15 @@ use std::{
 };
 
 use sortie_core::{
-    Actor, CampaignId, Catalog, ClaimPhase, ClaimRow, CommandId, DeviceId, NewCampaign, Push,
-    Sha256, Start, StreamId, Timestamp,
+    Actor, CampaignId, Catalog, ClaimPhase, ClaimRow, CommandId, DeviceId, ManualUpdateId,
+    NewCampaign, NewManualUpdate, Push, Sha256, Start, State, StreamId, Timestamp,
     campaign::Status,
     catalog::{Artifact, NewBaseImage},
 };
 use sortie_engine::node::{
     Append, Clocks, Command, Config, Node, NodeCommand, NodeInput, NodeOutput, Query,
 };
-use sortie_ports::{AppendError, Delivery, MemoryStore, Page, ReadError, Registers};
+use sortie_ports::{AppendError, Delivery, Forget, MemoryStore, Page, ReadError, Registers};
 use sortie_protocol::{Generation, Presence, Report, Request, Route, Status as DeviceStatus, Uuid};
 
 use crate::{
@@ -30,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) honest: bool,
     /// The transport keeps nothing: requests reach connected devices only.
     pub(crate) volatile: bool,
+    /// The inventory is asked whether devices exist before they are pushed to (D1).
+    pub(crate) confirm: bool,
 }
 
 pub(crate) struct World {
@@ -55,6 +57,9 @@ pub(crate) struct World {
     trace: bool,
     /// Devices whose Cancel must be acknowledged before any Update leaves (W4).
     gate: BTreeSet<DeviceId>,
+    /// Devices that the inventory has no more.
+    removed: BTreeSet<DeviceId>,
+    manual_updates: u128,
 }
 
 enum Pending {
@@ -62,6 +67,9 @@ enum Pending {
     Read(StreamId, u64),
     Write(sortie_ports::Request),
     Resolve(CampaignId),
+    Exist(StreamId, Vec<DeviceId>),
+    Forget(Forget, Generation),
+    DeleteUpload(ManualUpdateId),
 }
 
 #[derive(Default)]
@@ -77,6 +85,7 @@ impl World {
         let options = Options {
             honest: rng.one_in(4),
             volatile: rng.one_in(5),
+            confirm: rng.one_in(2),
         };
         let count = 4 + rng.below(12);
         let devices = (0..count).map(|n| device(n, options, &mut rng)).collect();
@@ -100,6 +109,8 @@ impl World {
             checker: Checker::new(options.honest),
             healing: false,
             gate: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            manual_updates: 0,
             trace: std::env::var_os("SORTIE_TRACE").is_some(),
         };
         world.restart();
@@ -178,6 +189,7 @@ impl World {
                 Registers::Retained
             },
             batch_events_max: 1 + self.rng.below(20),
+            confirm_devices: self.options.confirm,
         };
         self.node = Some(Node::new(config, self.clocks()));
         let claims = self.store.claims_now();
@@ -287,6 +299,10 @@ impl World {
                     }
                     self.input(NodeInput::Sent(device, generation, Delivery::NotNow));
                 }
+                Pending::Forget(forget, generation) => {
+                    let device = forget.device;
+                    self.input(NodeInput::Sent(device, generation, Delivery::NotNow));
+                }
                 other => self.pending.push(other),
             }
         }
@@ -296,24 +312,38 @@ impl World {
     fn drain(&mut self) {
         while let Some(output) = self.node.as_mut().and_then(Node::poll) {
             match output {
-                NodeOutput::Append(append) => self.pending.push(Pending::Append(append)),
-                NodeOutput::Read(stream, after) => self.pending.push(Pending::Read(stream, after)),
                 NodeOutput::Write(request) => {
                     assert!(self.link, "written while the link is down");
                     let claims = self.store.claims_now();
                     self.leaves(&request, &claims);
                     self.pending.push(Pending::Write(request));
                 }
-                NodeOutput::Resolve(campaign, _) => self.pending.push(Pending::Resolve(campaign)),
                 NodeOutput::Reply(ask, _) => {
                     assert!(
                         self.commands.remove(&ask).is_some(),
                         "a second answer to {ask}"
                     );
                 }
-                _ => {}
+                other => self.begin(other),
             }
         }
+    }
+
+    /// What is begun alike, whoever has polled it.
+    fn begin(&mut self, output: NodeOutput) {
+        self.pending.push(match output {
+            NodeOutput::Append(append) => Pending::Append(append),
+            NodeOutput::Read(stream, after) => Pending::Read(stream, after),
+            NodeOutput::Resolve(campaign, _) => Pending::Resolve(campaign),
+            NodeOutput::Exist(stream, devices) => Pending::Exist(stream, devices),
+            NodeOutput::Forget(forget, generation) => {
+                assert!(self.link, "forgotten while the link is down");
+                self.checker.forgets(&forget.device);
+                Pending::Forget(forget, generation)
+            }
+            NodeOutput::DeleteUpload(update, _) => Pending::DeleteUpload(update),
+            _ => return,
+        });
     }
 
     fn leaves(&mut self, request: &sortie_ports::Request, claims: &[ClaimRow]) {
@@ -397,14 +427,49 @@ impl World {
                     self.fault("inventory away");
                     Err("away".into())
                 } else {
-                    Ok(self
-                        .devices
-                        .iter()
-                        .map(|device| device.id.clone())
-                        .collect())
+                    let there = self.devices.iter().map(|device| device.id.clone());
+                    Ok(there.filter(|id| !self.removed.contains(id)).collect())
                 };
                 self.input(NodeInput::Resolved(campaign, result));
             }
+            Pending::Exist(stream, devices) => {
+                let result = if !calm && self.rng.one_in(4) {
+                    self.fault("inventory away");
+                    Err("away".into())
+                } else {
+                    let exist = devices.iter().map(|id| !self.removed.contains(id));
+                    Ok(exist.collect())
+                };
+                self.input(NodeInput::Exist(stream, result));
+            }
+            Pending::Forget(forget, generation) => {
+                let delivery = if !calm && self.rng.one_in(4) {
+                    Delivery::NotNow
+                } else {
+                    self.forget(&forget);
+                    Delivery::Sent
+                };
+                self.input(NodeInput::Sent(forget.device, generation, delivery));
+            }
+            Pending::DeleteUpload(update) => {
+                let result = if !calm && self.rng.one_in(4) {
+                    Err("away".into())
+                } else {
+                    Ok(())
+                };
+                self.input(NodeInput::UploadDeleted(update, result));
+            }
+        }
+    }
+
+    /// D1: what is retained of a device is deleted.
+    fn forget(&mut self, forget: &Forget) {
+        let index = self.index(&forget.device);
+        self.broker.requests.remove(&index);
+        self.broker.presence.remove(&index);
+        for (route, uuid) in &forget.reports {
+            let key = (index, route.to_string(), *uuid);
+            self.broker.reports.remove(&key);
         }
     }
 
@@ -619,10 +684,52 @@ impl World {
                 let ahead = 4 * (1 + self.rng.below(5) as u64);
                 self.devices[index].ahead(ahead);
             }
+            91 if self.rng.one_in(40) => self.remove(),
+            92 if self.rng.one_in(20) => self.ask_manual(),
             89 => self.compare(),
             _ => {}
         }
         self.drain();
+    }
+
+    /// A device is removed from the inventory; the engine is told, or finds out.
+    fn remove(&mut self) {
+        self.fault("device removed");
+        let device = self.rng.pick(&self.devices).id.clone();
+        self.removed.insert(device.clone());
+        if self.rng.one_in(2) {
+            self.command(NodeCommand::DeviceRemoved(device));
+        }
+    }
+
+    /// A person asks for a manual update.
+    fn ask_manual(&mut self) {
+        let device = self.rng.pick(&self.devices).id.clone();
+        if self.removed.contains(&device) {
+            // The driver refuses it.
+            return;
+        }
+        self.fault("manual update");
+        let artifact = || Artifact::new("http://h/9", 1, Sha256([9; 32]));
+        let mut new = match self.rng.below(3) {
+            0 => NewManualUpdate::base_image(device, "os@3.0.0".parse().unwrap()),
+            1 => NewManualUpdate::file(device, "a.bin", artifact()),
+            _ => NewManualUpdate::url(device, artifact()),
+        };
+        if self.rng.one_in(2) {
+            let wait = i64::try_from(self.rng.below(3_600_000)).unwrap();
+            new = new.wait_until(Timestamp(self.wall + wait));
+        }
+        if !self.rng.one_in(4) {
+            new = new.acknowledge_risk();
+        }
+        self.manual_updates += 1;
+        let id = ManualUpdateId(Uuid::from_u128(1 << 64 | self.manual_updates));
+        let model = Some("m".parse().unwrap());
+        self.command(NodeCommand::Manual(id, new.into(), model));
+        if self.rng.one_in(8) {
+            self.command(NodeCommand::CancelManual(id));
+        }
     }
 
     /// A person does something.
@@ -656,12 +763,14 @@ impl World {
                 send.send(view.campaign.state().clone()).ok();
             }
         });
-        self.input(NodeInput::Query(Query { campaign, ask }));
+        let stream = StreamId::Campaign(campaign);
+        self.input(NodeInput::Query(Query { stream, ask }));
         if let Some(node) = &mut self.node {
             // Answered now only if nothing is under way; then it is committed.
-            let settled = !self.pending.iter().any(
-                |p| matches!(p, Pending::Append(a) if a.stream == StreamId::Campaign(campaign)),
-            );
+            let settled = !self
+                .pending
+                .iter()
+                .any(|p| matches!(p, Pending::Append(a) if a.stream == stream));
             let output = node.poll();
             let state = receive.try_recv();
             if let Some(output) = output {
@@ -676,16 +785,13 @@ impl World {
 
     fn requeue(&mut self, output: NodeOutput) {
         match output {
-            NodeOutput::Append(append) => self.pending.push(Pending::Append(append)),
-            NodeOutput::Read(stream, after) => self.pending.push(Pending::Read(stream, after)),
             NodeOutput::Write(request) => {
                 let claims = self.store.claims_now();
                 self.leaves(&request, &claims);
                 self.pending.push(Pending::Write(request));
             }
-            NodeOutput::Resolve(campaign, _) => self.pending.push(Pending::Resolve(campaign)),
             NodeOutput::Reply(ask, _) => drop(self.commands.remove(&ask)),
-            _ => {}
+            other => self.begin(other),
         }
     }
 
@@ -702,17 +808,21 @@ impl World {
         self.link_up();
         for round in 0..3_000 {
             self.settle();
-            let over = self.checker.states().all(sortie_core::State::is_over);
+            let refused = |state: &State| state.mechanism().is_none();
+            let over = self.checker.states().all(|s| s.is_over() || refused(s));
             if over
                 && self.commands.is_empty()
-                && self.checker.states().count() == self.campaigns.len()
+                && self.checker.campaigns().count() == self.campaigns.len()
             {
                 return self.healed();
             }
             if round % 50 == 0 {
                 for campaign in self.campaigns.clone() {
-                    let state = self.checker.states().find(|state| state.id() == campaign);
-                    let command = match state.map(sortie_core::State::status) {
+                    let state = self
+                        .checker
+                        .campaigns()
+                        .find(|state| state.id() == campaign);
+                    let command = match state.map(State::status) {
                         Some(Status::Idle | Status::Scheduled) => sortie_core::Command::Start,
                         Some(Status::Pausing | Status::Paused) => sortie_core::Command::Resume,
                         _ => continue,
@@ -725,12 +835,16 @@ impl World {
             self.advance(until.clamp(Duration::from_millis(1), Duration::from_mins(1)));
         }
         for state in self.checker.states() {
-            eprintln!("{}: {} {:?}", state.id(), state.status(), state.counts());
+            let open = state.targets().iter().zip(state.devices());
+            let open = open.filter(|(target, _)| !target.status.is_terminal());
+            let open: Vec<_> = open.map(|(_, device)| device).collect();
+            let (status, counts) = (state.status(), state.counts());
+            eprintln!("{}: {status} {counts:?}, open {open:?}", state.stream());
         }
         let health = self.node.as_ref().map(Node::health);
         panic!(
-            "9: not all campaigns came to their end; {:?}; {health:#?}",
-            self.options
+            "9: not all campaigns came to their end; {:?}; removed {:?}; {health:#?}",
+            self.options, self.removed
         );
     }
 
@@ -775,7 +889,10 @@ impl World {
         self.settle();
         self.checker.claims(&self.store.claims_now());
         for campaign in self.campaigns.clone() {
-            let folded = self.checker.states().find(|state| state.id() == campaign);
+            let folded = self
+                .checker
+                .campaigns()
+                .find(|state| state.id() == campaign);
             assert!(
                 folded.is_some_and(|s| s.counts().in_progress == 0),
                 "5: nothing drains"

@@ -2,12 +2,52 @@
 
 use super::ManualUpdate;
 use crate::{
-    SystemModelId, Timestamp,
+    Fleet, SystemModelId, Timestamp,
     campaign::{
         Campaign, CampaignEvent, Command, Rejection, TargetIndex, TargetReason, TargetStatus,
         decide::Deciding,
     },
 };
+
+impl ManualUpdate {
+    /// Whether it may be asked for now (M1, M3). `device_model` is the device's System Model by the
+    /// inventory; what the device itself names goes before it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(
+        &self,
+        device_model: Option<&SystemModelId>,
+        fleet: &Fleet,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
+        let slot = fleet.find(&self.device);
+        let heard = slot.and_then(|slot| fleet.device(slot).system_model());
+        let device_model = heard.or(device_model.map(SystemModelId::as_str));
+        let image_model = self.source.system_model().map(SystemModelId::as_str);
+        let risky = image_model.is_none() || image_model != device_model;
+        if risky && !self.risk_acknowledged {
+            return Err(Rejection::RiskNotAcknowledged {
+                image: image_model.map(Into::into),
+                device: device_model.map(Into::into),
+            });
+        }
+        if self.wait_until.is_some_and(|until| until > now) {
+            return Ok(());
+        }
+        let device = self.device.clone();
+        let Some(slot) = slot.filter(|slot| fleet.is_online(*slot)) else {
+            return Err(Rejection::DeviceOffline { device });
+        };
+        match fleet.device(slot).claim().filter(|claim| claim.is_held()) {
+            Some(by) => Err(Rejection::DeviceHeld {
+                device,
+                by: by.holder,
+            }),
+            None => Ok(()),
+        }
+    }
+}
 
 /// A manual update has one target.
 const ONLY: TargetIndex = TargetIndex(0);
@@ -17,7 +57,7 @@ impl Campaign {
     pub(in crate::campaign) fn request_manual(
         &mut self,
         mut update: ManualUpdate,
-        device_model: Option<&str>,
+        device_model: Option<&SystemModelId>,
         d: &mut Deciding<'_>,
     ) -> Result<(), Rejection> {
         if let Some(present) = self.state.manual() {
@@ -31,32 +71,9 @@ impl Campaign {
                 })
             };
         }
-        let slot = d.fleet.find(&update.device);
-        let heard = slot.and_then(|slot| d.fleet.device(slot).system_model());
-        let device_model = heard.or(device_model);
-        let image_model = update.source.system_model().map(SystemModelId::as_str);
-        if (image_model.is_none() || image_model != device_model) && !update.risk_acknowledged {
-            return Err(Rejection::RiskNotAcknowledged {
-                image: image_model.map(Into::into),
-                device: device_model.map(Into::into),
-            });
-        }
         // A date in the past is no waiting (S1's "a time in the past is now").
         update.wait_until = update.wait_until.filter(|until| *until > d.now.at);
-        if update.wait_until.is_none() {
-            let online = slot.filter(|slot| d.fleet.is_online(*slot));
-            let Some(slot) = online else {
-                return Err(Rejection::DeviceOffline {
-                    device: update.device,
-                });
-            };
-            if let Some(by) = d.fleet.device(slot).claim().filter(|claim| claim.is_held()) {
-                return Err(Rejection::DeviceHeld {
-                    device: update.device,
-                    by: by.holder,
-                });
-            }
-        }
+        update.check(device_model, d.fleet, d.now.at)?;
         let update = Box::new(update);
         self.emit(CampaignEvent::ManualUpdateRequested { update }, d);
         Ok(())
