@@ -26,7 +26,7 @@ use common::{
     server::{GoneServer, ImageServer},
     table, until, within,
 };
-use sortie::{CampaignHandle, CampaignOutcome, DeviceStatus, Engine, Push, Sha256};
+use sortie::{CampaignHandle, CampaignOutcome, DeviceStatus, Engine, Push, Sha256, TargetFilter};
 use sortie_examples::log::{Ledger, Standing};
 
 const DEVICES: usize = 8;
@@ -346,7 +346,11 @@ async fn devices_that_stand_still_for_days_with_a_broker_are_abandoned_as_stalle
         server.held(LIMIT).await;
         // The engine has heard of it, too: none of its operations waits for a first report.
         let downloading = async || {
-            let targets = campaign.targets(None, DEVICES).await.unwrap();
+            let targets = campaign
+                .targets(&TargetFilter::new(), None, DEVICES)
+                .await
+                .unwrap()
+                .rows;
             let heard = targets.iter().filter_map(|target| target.heard);
             heard.filter(|s| *s == DeviceStatus::Downloading).count()
         };

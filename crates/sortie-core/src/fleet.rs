@@ -8,7 +8,7 @@ use std::{
 use semver::Version;
 use sortie_protocol::{Birth, DeviceId, Generation};
 
-use crate::ClaimRow;
+use crate::{ClaimPhase, ClaimRow, Timestamp};
 
 /// A device's place in the [`Fleet`]; ids are resolved once, at the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +37,8 @@ pub struct FleetDevice {
     /// The connection of the engine's link in which presence was heard; another one is no word.
     heard_in: u32,
     online: bool,
+    /// Since when it is online or offline, as heard; nothing was heard of it before.
+    since: Timestamp,
     session: Arc<str>,
     version: Option<Arc<RunningVersion>>,
     system_model: Option<Arc<str>>,
@@ -50,6 +52,12 @@ impl FleetDevice {
     /// Its id.
     pub fn id(&self) -> &DeviceId {
         &self.id
+    }
+
+    /// When it was heard to go online or offline: as long as neither has changed since, nor the
+    /// session. `None`: its presence was never heard.
+    pub fn presence_since(&self) -> Option<Timestamp> {
+        (self.heard_in != 0).then_some(self.since)
     }
 
     /// The session of its latest birth; empty before the first.
@@ -106,8 +114,12 @@ pub struct Fleet {
     links: u32,
     /// Counts the rounds of asking the inventory; 0: it is not asked.
     round: u32,
+    link_since: Option<Timestamp>,
+    /// When what is heard now is heard.
+    now: Timestamp,
     texts: HashSet<Arc<str>>,
     versions: HashMap<Arc<str>, Arc<RunningVersion>>,
+    claims_open: usize,
 }
 
 impl Fleet {
@@ -123,6 +135,7 @@ impl Fleet {
             id: id.clone(),
             heard_in: 0,
             online: false,
+            since: self.now,
             session: "".into(),
             version: None,
             system_model: None,
@@ -154,8 +167,26 @@ impl Fleet {
         self.devices.is_empty()
     }
 
+    /// What is heard from now on is heard at `now`.
+    pub fn time(&mut self, now: Timestamp) {
+        self.now = now;
+    }
+
+    /// Whether the link to the devices is up.
+    pub fn is_linked(&self) -> bool {
+        self.link != 0
+    }
+
+    /// Since when the link to the devices is up, or down; `None`: nothing was said of it yet.
+    pub fn link_since(&self) -> Option<Timestamp> {
+        self.link_since
+    }
+
     /// The link to the devices came up, or went down.
     pub fn link(&mut self, up: bool) {
+        if up || self.link != 0 || self.link_since.is_none() {
+            self.link_since = Some(self.now);
+        }
         if up {
             self.links += 1;
             self.link = self.links;
@@ -187,8 +218,11 @@ impl Fleet {
             .system_model
             .as_deref()
             .map(|model| self.intern(model));
-        let link = self.link;
+        let (link, now) = (self.link, self.now);
         let device = &mut self.devices[slot.index()];
+        if device.heard_in == 0 || !device.online || device.session != session {
+            device.since = now;
+        }
         device.heard_in = link;
         device.online = true;
         device.session = session;
@@ -201,10 +235,13 @@ impl Fleet {
 
     /// A device's session ended. Returns whether it was the current one, and so counts (B2).
     pub fn offline(&mut self, slot: DeviceSlot, session: &str) -> bool {
-        let link = self.link;
+        let (link, now) = (self.link, self.now);
         let device = &mut self.devices[slot.index()];
         let current = device.heard_in != link || &*device.session == session || !device.online;
         if current {
+            if device.heard_in == 0 || device.online {
+                device.since = now;
+            }
             device.heard_in = link;
             device.online = false;
         }
@@ -238,7 +275,17 @@ impl Fleet {
 
     /// Sets the claim on a device, as a commit has made it or the store has it.
     pub fn set_claim(&mut self, slot: DeviceSlot, claim: Option<ClaimRow>) {
-        self.devices[slot.index()].claim = claim;
+        let is_open =
+            |claim: &Option<ClaimRow>| claim.as_ref().is_some_and(|c| c.phase == ClaimPhase::Open);
+        let present = &mut self.devices[slot.index()].claim;
+        self.claims_open += usize::from(is_open(&claim));
+        self.claims_open -= usize::from(is_open(present));
+        *present = claim;
+    }
+
+    /// How many claims are open: abandoned, and the device has not given its word yet (W7).
+    pub fn claims_open(&self) -> usize {
+        self.claims_open
     }
 
     /// One copy of a text that many devices share.
@@ -307,6 +354,37 @@ mod tests {
         assert!(!fleet.is_online(slot));
         fleet.online(slot, &birth("s", 0));
         assert!(fleet.is_online(slot));
+    }
+
+    #[test]
+    fn a_presence_counts_from_when_it_changed_not_from_when_it_was_said_again() {
+        let mut fleet = Fleet::default();
+        let slot = fleet.slot(&DeviceId::new("d").unwrap());
+        let since = |fleet: &Fleet| fleet.device(slot).presence_since().map(|at| at.0);
+        assert_eq!(since(&fleet), None);
+        let mut heard = vec![];
+        for (at, event) in [
+            (10, "link"),
+            (20, "online s1"),
+            (30, "online s1"),
+            (40, "offline s1"),
+            (50, "cut"),
+            (60, "link"),
+            (70, "offline s1"),
+            (80, "online s2"),
+            (90, "online s3"),
+        ] {
+            fleet.time(Timestamp(at));
+            match event.split_once(' ') {
+                Some(("online", session)) => fleet.online(slot, &birth(session, 0)),
+                Some((_, session)) => assert!(fleet.offline(slot, session)),
+                None => fleet.link(event == "link"),
+            }
+            heard.push(since(&fleet));
+        }
+        let expected = [0, 20, 20, 40, 40, 40, 40, 80, 90].map(|at| (at != 0).then_some(at));
+        assert_eq!(heard, expected);
+        assert_eq!(fleet.link_since(), Some(Timestamp(60)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod campaign;
 pub mod catalog;
 mod claim;
 mod device;
+pub mod explain;
 mod fleet;
 mod ids;
 mod invalid;
@@ -31,6 +32,7 @@ pub use campaign::{
 pub use catalog::{Catalog, CatalogEvent, CatalogItem, CatalogState, CatalogUser};
 pub use claim::{ClaimChange, ClaimPhase, ClaimRow};
 pub use device::{Device, DeviceError};
+pub use explain::Explanation;
 pub use fleet::{DeviceSlot, Fleet, FleetDevice, RunningVersion};
 pub use ids::{
     BaseImageId, CampaignId, ChannelId, CollectionId, CommandId, GroupId, ManualUpdateId,

@@ -10,7 +10,8 @@ use sortie_engine::{
 use tokio::sync::watch::Receiver;
 
 use crate::{
-    Command, OperationHandle, QueryError, SummaryRow, TargetRow, Watch, command::accepted, targets,
+    Command, Explanation, OperationHandle, QueryError, SummaryRow, TargetFilter, TargetPage,
+    TargetRow, Watch, command::accepted, targets,
 };
 
 /// One campaign. Cheap to clone; it keeps the engine alive.
@@ -121,17 +122,19 @@ impl CampaignHandle {
         }
     }
 
-    /// Some of its targets in the order of the snapshot: those after `after`, at most `limit` (and
-    /// at most 10,000) of them. Fewer than that: there are no more.
+    /// Some of its targets in the order of the snapshot: those that fit `filter` after `after`, at most
+    /// `limit` (and at most 10,000) of them. [`TargetPage::next`] says whether there may be more.
     ///
     /// # Errors
     /// [`QueryError`].
     pub async fn targets(
         &self,
+        filter: &TargetFilter,
         after: Option<TargetIndex>,
         limit: usize,
-    ) -> Result<Vec<TargetRow>, QueryError> {
-        self.ask(move |view| targets::page(view, after, limit))
+    ) -> Result<TargetPage, QueryError> {
+        let filter = filter.clone();
+        self.ask(move |view| targets::page(view, &filter, after, limit))
             .await
     }
 
@@ -142,10 +145,31 @@ impl CampaignHandle {
     pub async fn target(&self, device: &DeviceId) -> Result<TargetRow, QueryError> {
         let (id, wanted) = (self.id, device.clone());
         let found = self.ask(move |view| targets::of(view, &wanted)).await?;
-        found.ok_or_else(|| QueryError::NotFound(format!("target {device} in campaign {id}")))
+        found.ok_or_else(|| no_target(device, id))
     }
 
-    /// How many targets there are of each status and reason.
+    /// Why a target is where it is: its story from the log, told up to what is committed now, and
+    /// apart from it what it waits for. Reads the campaign's log from its start, beside all else.
+    ///
+    /// ```no_run
+    /// # async fn f(campaign: sortie::CampaignHandle) -> Result<(), sortie::Error> {
+    /// let story = campaign.explain(&"gw-0042".parse()?).await?;
+    /// println!("{story}"); // gw-0042 in "Pilot 1.4.0": failed, system_rollback …
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`QueryError`]: `NotFound`, if the campaign has started and it is no target of it.
+    pub async fn explain(&self, device: &DeviceId) -> Result<Explanation, QueryError> {
+        let over = self.progress.borrow().is_over();
+        let story = self
+            .handle
+            .explain(StreamId::Campaign(self.id), device, over)
+            .await?;
+        story.ok_or_else(|| no_target(device, self.id))
+    }
+
+    /// How many targets there are of each status and reason, as counted with each event.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -163,4 +187,8 @@ impl CampaignHandle {
         let gone = || Refusal::NotFound(format!("campaign {}", self.id));
         answer.ok_or_else(|| CallError::from(gone()).into())
     }
+}
+
+fn no_target(device: &DeviceId, campaign: CampaignId) -> QueryError {
+    QueryError::NotFound(format!("target {device} in campaign {campaign}"))
 }

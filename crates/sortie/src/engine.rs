@@ -10,7 +10,8 @@ use sortie_engine::{
 };
 
 use crate::{
-    CampaignHandle, Command, CommandError, EngineBuilder, OperationHandle, QueryError,
+    CampaignHandle, Command, CommandError, EngineBuilder, Explanation, HistoryRow, OperationHandle,
+    QueryError,
     command::{Outcome, accepted},
 };
 
@@ -125,6 +126,35 @@ impl Engine {
     /// [`QueryError`]: `Unavailable` while the log is still being read, or `Stopped`.
     pub async fn campaigns(&self) -> Result<Vec<Progress>, QueryError> {
         Ok(self.handle.campaigns().await?)
+    }
+
+    /// Why a target of a campaign is where it is, and what it waits for now: see
+    /// [`CampaignHandle::explain`].
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn explain(
+        &self,
+        campaign: CampaignId,
+        device: &DeviceId,
+    ) -> Result<Explanation, QueryError> {
+        self.campaign(campaign).await?.explain(device).await
+    }
+
+    /// What became of a device in each campaign that had it as a target, and in each manual update,
+    /// also in those that ended long ago: those that started last first, at most `limit` of them (and at most 100), after
+    /// the one given. Fewer than that: there are no more. Each is read from the log from its start,
+    /// beside all else. A device that no campaign targeted has no history.
+    ///
+    /// # Errors
+    /// [`QueryError`]: `Unavailable` while the log is still being read, or `Stopped`.
+    pub async fn device_history(
+        &self,
+        device: &DeviceId,
+        after: Option<StreamId>,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, QueryError> {
+        Ok(self.handle.device_history(device, after, limit).await?)
     }
 
     /// How the engine is: link, store, what stands still and why. Always answers.

@@ -238,14 +238,17 @@ pub use error::{CommandError, Error, QueryError, StartError};
 pub use operation::OperationHandle;
 pub use port::IntoPort;
 pub use store::Store;
-pub use targets::{SummaryRow, TargetRow};
+pub use targets::{SummaryRow, TargetFilter, TargetPage, TargetRow};
 pub use watch::Watch;
 
 #[doc(no_inline)]
 pub use async_trait::async_trait;
-pub use sortie_core::campaign::CommandKind;
+pub use sortie_core::campaign::{CommandKind, DeviceWord, End};
 pub use sortie_core::catalog::{
     Language, NewBaseImage, NewChannel, NewCollection, NewGroup, NewSystemModel,
+};
+pub use sortie_core::explain::{
+    By, Ending, Explanation, Happened, HistoryOperation, HistoryRow, Step, Wait, Waiting,
 };
 pub use sortie_core::{
     Actor, AttributeValue, BaseImageId, CampaignEvent, CampaignId, Catalog, CatalogEvent,
@@ -258,7 +261,7 @@ pub use sortie_core::{
 };
 pub use sortie_engine::{
     driver::{Fatal, Health, LinkHealth, Preview, Stopped, StoreHealth, SystemClock},
-    node::{Halt, NodeHealth, Progress},
+    node::{ClockStep, Halt, NodeHealth, Progress},
 };
 #[cfg(feature = "mqtt")]
 pub use sortie_mqtt::{Mqtt, MqttError};

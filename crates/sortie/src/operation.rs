@@ -7,7 +7,7 @@ use sortie_engine::{
 };
 use tokio::sync::watch::Receiver;
 
-use crate::{Command, QueryError, TargetRow, command::accepted, targets};
+use crate::{Command, Explanation, QueryError, TargetRow, command::accepted, targets};
 
 /// One OTA Operation: a Manual OTA Update, from [`Engine::manual_update`](crate::Engine::manual_update),
 /// or the one under way, or last, on a device in a campaign, from
@@ -71,6 +71,19 @@ impl OperationHandle {
             let what = format!("target {} in {}", self.device, self.stream);
             CallError::from(Refusal::NotFound(what)).into()
         })
+    }
+
+    /// Why it is where it is: its story from the log, and apart from it what it waits for now. Of a
+    /// campaign's operation it is the whole story of its target: see
+    /// [`CampaignHandle::explain`](crate::CampaignHandle::explain).
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn explain(&self) -> Result<Explanation, QueryError> {
+        let over = self.progress.borrow().is_over();
+        let story = self.handle.explain(self.stream, &self.device, over).await?;
+        let what = || format!("target {} in {}", self.device, self.stream);
+        story.ok_or_else(|| QueryError::NotFound(what()))
     }
 
     /// Cancels it (X2). A manual update that still waits for its device ends at once.

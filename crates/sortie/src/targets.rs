@@ -1,17 +1,18 @@
 //! Targets, for who lists them.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use sortie_core::{
     ClaimPhase, DeviceId, OperationId, StreamId, TargetIndex, TargetReason, TargetStatus,
-    campaign::End,
+    Timestamp,
+    campaign::{DeviceWord, End, Target},
 };
 use sortie_engine::node::View;
 use sortie_protocol::Status as DeviceStatus;
 
 /// No page of targets is longer.
 const PAGE_MAX: usize = 10_000;
+/// No page looks at more targets: the engine has other things to do.
+const LOOKED_AT_MAX: u32 = 100_000;
 
 /// One target: what is committed, and beside it what is heard of its device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,6 +31,12 @@ pub struct TargetRow {
     pub operation: Option<OperationId>,
     /// The last word of the device on that operation.
     pub heard: Option<DeviceStatus>,
+    /// That word in full, if it says more than a status: code, detail, message.
+    pub word: Option<DeviceWord>,
+    /// When that operation started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended, or when the target was judged without one (E).
+    pub ended_at: Option<Timestamp>,
     /// A person asked for that operation to be cancelled, and the device has not answered yet (X2).
     pub cancelling: bool,
     /// It ended without the device's word: the device may still be installing (X1).
@@ -57,32 +64,107 @@ pub struct SummaryRow {
     pub count: usize,
 }
 
-pub(crate) fn page(view: View<'_>, after: Option<TargetIndex>, limit: usize) -> Vec<TargetRow> {
+/// Which targets are listed. Default: all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TargetFilter {
+    status: Option<TargetStatus>,
+    reason: Option<TargetReason>,
+    abandoned: bool,
+}
+
+impl TargetFilter {
+    /// All targets.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only those of this status.
+    pub fn status(mut self, status: TargetStatus) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// Only those with this reason. An idle target keeps that of its last try.
+    pub fn reason(mut self, reason: TargetReason) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// Only those whose device may still be installing: abandoned, and no word on it yet (X1).
+    pub fn abandoned(mut self) -> Self {
+        self.abandoned = true;
+        self
+    }
+
+    fn fits(&self, target: &Target) -> bool {
+        self.fits_kind(target.status, target.reason)
+            && (!self.abandoned || target.claim_phase() == Some(ClaimPhase::Open))
+    }
+
+    fn fits_kind(&self, status: TargetStatus, reason: Option<TargetReason>) -> bool {
+        self.status.is_none_or(|wanted| wanted == status)
+            && self.reason.is_none_or(|wanted| Some(wanted) == reason)
+    }
+}
+
+/// Some of the targets that were asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct TargetPage {
+    /// In the order of the snapshot.
+    pub rows: Vec<TargetRow>,
+    /// Ask again with this as `after`, also when the page is not full: it is not longer than what may
+    /// be looked at in one go. `None`: there are no more.
+    pub next: Option<TargetIndex>,
+}
+
+/// Looks at targets after `after` in their order, which never changes: nothing is listed twice or left
+/// out, whatever happens between two pages.
+pub(crate) fn page(
+    view: View<'_>,
+    filter: &TargetFilter,
+    after: Option<TargetIndex>,
+    limit: usize,
+) -> TargetPage {
+    let mut page = TargetPage::default();
+    let state = view.campaign.state();
+    let mut kinds = state.kinds().keys();
+    if !kinds.any(|(status, reason)| filter.fits_kind(*status, *reason)) {
+        return page;
+    }
     let first = after.map_or(0, |index| index.0.saturating_add(1));
-    let rows = (first..view.campaign.state().counts().targets).map(TargetIndex);
-    rows.filter_map(|index| row(view, index))
-        .take(limit.min(PAGE_MAX))
-        .collect()
+    let targets = state.counts().targets;
+    let end = first.saturating_add(LOOKED_AT_MAX).min(targets);
+    for index in (first..end).map(TargetIndex) {
+        if state
+            .target(index)
+            .is_some_and(|target| filter.fits(target))
+        {
+            page.rows.extend(row(view, index));
+        }
+        if page.rows.len() >= limit.clamp(1, PAGE_MAX) {
+            page.next = Some(index).filter(|index| index.0 + 1 < targets);
+            return page;
+        }
+    }
+    page.next = (end < targets).then(|| TargetIndex(end.saturating_sub(1)));
+    page
 }
 
 pub(crate) fn of(view: View<'_>, device: &DeviceId) -> Option<TargetRow> {
-    let devices = view.campaign.state().devices();
-    let index = devices.iter().position(|target| target == device)?;
-    row(view, TargetIndex(u32::try_from(index).ok()?))
+    row(view, view.target_of(device)?)
 }
 
 pub(crate) fn summary(view: View<'_>) -> Vec<SummaryRow> {
-    let mut counts = BTreeMap::new();
-    for target in view.campaign.state().targets() {
-        *counts.entry((target.status, target.reason)).or_default() += 1;
-    }
-    let rows = counts.into_iter();
-    rows.map(|((status, reason), count)| SummaryRow {
-        status,
-        reason,
-        count,
-    })
-    .collect()
+    let kinds = view.campaign.state().kinds().iter();
+    kinds
+        .map(|((status, reason), count)| SummaryRow {
+            status: *status,
+            reason: *reason,
+            count: *count as usize,
+        })
+        .collect()
 }
 
 fn row(view: View<'_>, index: TargetIndex) -> Option<TargetRow> {
@@ -107,6 +189,9 @@ fn row(view: View<'_>, index: TargetIndex) -> Option<TargetRow> {
         reason: target.reason,
         operation: state.operation(index),
         heard: target.heard,
+        word: state.last_word(index).cloned(),
+        started_at: state.operation_started_at(index),
+        ended_at: state.operation_ended_at(index),
         cancelling: state.is_cancelling(target),
         abandoned: target.end == Some(End::Abandoned) && !target.late,
         decided_on: decided_on.map(Into::into),

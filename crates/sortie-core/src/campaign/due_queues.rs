@@ -95,6 +95,12 @@ impl<const QUEUES: usize> DueQueues<QUEUES> {
         queue.filter(|queue| *queue != NONE)
     }
 
+    /// When the target is due, and in which queue.
+    pub(super) fn due(&self, target: TargetIndex) -> Option<(Listened, u8)> {
+        let queue = self.queue(target)?;
+        Some((self.places.get(target.index())?.due, queue))
+    }
+
     /// Who is due first, when, and in which queue.
     pub(super) fn first(&self) -> Option<(Listened, TargetIndex, u8)> {
         let firsts = (0..).zip(&self.ends).filter_map(|(queue, ends)| {

@@ -1,7 +1,7 @@
 //! The fold over a campaign's stream.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::{
     CampaignEvent, CampaignSpec, Counts, DeviceWord, End, ImageCopy, ManualSource, ManualUpdate,
-    Outcome, Status, Target, TargetIndex, TargetReason, TargetStatus, spec::PushSpec,
+    Outcome, Status, Target, TargetIndex, TargetReason, TargetStatus, record::Record,
+    spec::PushSpec,
 };
 use crate::{CampaignId, CommandId, OperationId, StreamId, Timestamp};
 
@@ -42,6 +43,7 @@ pub struct State {
     /// Last words that say more than their status; few targets have one.
     words: HashMap<TargetIndex, Box<DeviceWord>>,
     counts: Counts,
+    record: Record,
     starts: u32,
     epoch: u64,
     /// The nonces of all owners so far.
@@ -80,6 +82,7 @@ impl State {
             targets: vec![],
             words: HashMap::new(),
             counts: Counts::default(),
+            record: Record::default(),
             starts: 0,
             epoch: 0,
             nonces: vec![],
@@ -99,6 +102,7 @@ impl State {
     pub fn apply(&mut self, at: Timestamp, event: &CampaignEvent) {
         self.events += 1;
         self.last_at = self.last_at.max(at);
+        self.record.apply(at, event);
         match event {
             CampaignEvent::OwnerChanged { epoch, nonce } => {
                 self.epoch = *epoch;
@@ -262,6 +266,7 @@ impl State {
         let added = u32::try_from(devices.len()).unwrap_or(u32::MAX);
         self.counts.targets = self.counts.targets.saturating_add(added);
         self.counts.idle = self.counts.idle.saturating_add(added);
+        self.record.add(self.targets.len(), added);
     }
 
     fn start_operation(&mut self, target: TargetIndex, claim: u64, decided_on: Option<&Arc<str>>) {
@@ -321,8 +326,10 @@ impl State {
         };
         let abandoned = |t: &Target| t.claim_phase() == Some(crate::ClaimPhase::Open);
         let before = (target.status, abandoned(target));
+        let kind = (target.status, target.reason);
         change(target);
         let after = (target.status, abandoned(target));
+        self.record.recount(kind, (target.status, target.reason));
         if before.0 != after.0 {
             *self.counts.of(before.0) -= 1;
             *self.counts.of(after.0) += 1;
@@ -441,6 +448,22 @@ impl State {
     /// Its counters.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// How many targets there are of each status and reason, kept by the fold; idle and in-progress
+    /// targets may have no reason.
+    pub fn kinds(&self) -> &BTreeMap<(TargetStatus, Option<TargetReason>), u32> {
+        self.record.kinds()
+    }
+
+    /// When a target's last operation started.
+    pub fn operation_started_at(&self, index: TargetIndex) -> Option<Timestamp> {
+        self.record.started_at(index)
+    }
+
+    /// When a target's last operation ended, or when it was judged without one (E).
+    pub fn operation_ended_at(&self, index: TargetIndex) -> Option<Timestamp> {
+        self.record.ended_at(index)
     }
 
     /// Finished, with operations that are still followed to their end (L5).

@@ -154,6 +154,16 @@ impl Timers {
         self.next.queue(index).is_some_and(|queue| queue >= BACKOFF)
     }
 
+    /// What runs out next for a target, and when.
+    pub(super) fn running(&self, index: TargetIndex) -> Option<(Due, Listened)> {
+        let next = self.next.due(index);
+        let next = next.map(|(at, queue)| (at, waited_for(queue)));
+        let operation = self.operation.due(index);
+        let operation = operation.map(|(at, _)| (at, Due::Operation));
+        let first = next.into_iter().chain(operation).min_by_key(|(at, _)| *at);
+        first.map(|(at, due)| (due, at))
+    }
+
     /// When the next timer runs out.
     pub(super) fn next_due(&self) -> Option<Listened> {
         self.first().map(|(due, ..)| due)
@@ -166,15 +176,8 @@ impl Timers {
     }
 
     fn first(&self) -> Option<(Listened, TargetIndex, Due)> {
-        let next = self.next.first().map(|(due, index, queue)| {
-            let what = match queue {
-                REQUEST => Due::Request,
-                STAGE => Due::Stage,
-                CANCEL => Due::Cancel,
-                _ => Due::Backoff,
-            };
-            (due, index, what)
-        });
+        let next = self.next.first();
+        let next = next.map(|(due, index, queue)| (due, index, waited_for(queue)));
         let operation = self.operation.first();
         let operation = operation.map(|(due, index, _)| (due, index, Due::Operation));
         let of_both = next.into_iter().chain(operation);
@@ -182,8 +185,22 @@ impl Timers {
     }
 }
 
+fn waited_for(queue: u8) -> Due {
+    match queue {
+        REQUEST => Due::Request,
+        STAGE => Due::Stage,
+        CANCEL => Due::Cancel,
+        _ => Due::Backoff,
+    }
+}
+
 fn after_ms(now: Listened, ms: u64) -> Listened {
     now.after(Duration::from_millis(ms))
+}
+
+/// R4: how long a target waits to be tried again, in milliseconds.
+pub(crate) fn backoff_ms(deferrals: u32) -> u64 {
+    backoff(deferrals).1 * 60_000
 }
 
 /// R4: 1 min, doubling, at most 30 min, each with a queue of its own.

@@ -43,6 +43,7 @@ impl Loop {
                 answer,
                 permit,
             } => self.preview(wanted, answer, permit),
+            Message::FromLog(question, permit) => self.read_log(question, permit),
             Message::Stop => return Some(Ending::Asked),
         }
         None

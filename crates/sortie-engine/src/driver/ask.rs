@@ -9,6 +9,7 @@ use super::{
     handle::CallError,
     health::Health,
     preview::{Preview, Wanted},
+    story::FromLog,
 };
 use crate::node::{Done, NodeCommand, Progress, Query, Refusal};
 
@@ -44,6 +45,8 @@ pub(super) enum Message {
         answer: oneshot::Sender<Result<Preview, CallError>>,
         permit: OwnedSemaphorePermit,
     },
+    /// Something that the log alone answers.
+    FromLog(FromLog, OwnedSemaphorePermit),
     /// Shut down.
     Stop,
 }
@@ -80,6 +83,7 @@ impl fmt::Debug for Message {
             Self::Catalog { .. } => "Catalog",
             Self::Health(_) => "Health",
             Self::Preview { .. } => "Preview",
+            Self::FromLog(..) => "FromLog",
             Self::Stop => "Stop",
         })
     }

@@ -28,15 +28,15 @@ use crate::node::{Done, NodeCommand, Progress, Query, Refusal, View, named};
 #[derive(Debug, Clone)]
 pub struct Handle {
     messages: UnboundedSender<Message>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     commands: Arc<Semaphore>,
-    questions: Arc<Semaphore>,
+    pub(super) questions: Arc<Semaphore>,
     stopped: Receiver<Option<Stopped>>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     ids: Arc<Ids>,
 }
 
@@ -261,14 +261,14 @@ impl Handle {
         why.unwrap_or(Stopped::Fatal(Fatal::Dropped))
     }
 
-    async fn send(&self, message: Message) -> Result<(), CallError> {
+    pub(super) async fn send(&self, message: Message) -> Result<(), CallError> {
         if self.messages.send(message).is_err() {
             return Err(CallError::Stopped(self.stopped().await));
         }
         Ok(())
     }
 
-    async fn answer<T>(&self, answered: oneshot::Receiver<T>) -> Result<T, CallError> {
+    pub(super) async fn answer<T>(&self, answered: oneshot::Receiver<T>) -> Result<T, CallError> {
         match answered.await {
             Ok(answer) => Ok(answer),
             Err(_) => Err(CallError::Stopped(self.stopped().await)),

@@ -138,12 +138,25 @@ impl fmt::Display for Health {
         for (count, what) in [
             (self.node.writes_waiting as u64, "requests to be written"),
             (self.commands_waiting as u64, "commands without an answer"),
+            (
+                self.node.claims_open as u64,
+                "abandoned operations without a word, may still be installing",
+            ),
             (self.node.reports_dropped, "reports of no operation dropped"),
             (self.messages_dropped, "messages dropped"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
             }
+        }
+        if let Some(step) = self.node.last_clock_step {
+            let (steps, at) = (self.node.clock_steps, step.at);
+            let way = if step.by_ms < 0 { "back" } else { "ahead" };
+            let ms = step.by_ms.unsigned_abs();
+            write!(
+                f,
+                "\nwall clock stepped {steps} times, last at {at}, {ms} ms {way}"
+            )?;
         }
         Ok(())
     }

@@ -17,6 +17,8 @@ use crate::node::NodeInput;
 const READS: usize = 8;
 /// Channels resolved at once, at most: each holds a snapshot.
 const RESOLVES: usize = 4;
+/// Stories read at once, at most: they must not keep the node's own reads waiting.
+const STORIES: usize = 2;
 /// Writes under way at once; the node gives out no more than these.
 const WRITES: usize = 256;
 
@@ -26,6 +28,8 @@ pub(super) struct Jobs {
     pub(super) append: Option<Boxed<Appended>>,
     pub(super) reads: Pool<NodeInput>,
     pub(super) resolves: Pool<Resolved>,
+    /// Each gives its answer itself.
+    pub(super) stories: Pool<()>,
     pub(super) writes: Pool<NodeInput>,
 }
 
@@ -58,6 +62,7 @@ impl Jobs {
             append: None,
             reads: Pool::new(READS),
             resolves: Pool::new(RESOLVES),
+            stories: Pool::new(STORIES),
             writes: Pool::new(WRITES),
         }
     }

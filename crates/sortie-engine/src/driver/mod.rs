@@ -38,6 +38,7 @@ mod preview;
 mod start;
 mod stopped;
 mod store;
+mod story;
 mod turn;
 
 pub use clock::SystemClock;

@@ -74,6 +74,8 @@ enum Happened {
     Appended(Appended),
     Read(NodeInput),
     Resolved(Resolved),
+    /// A question was answered from the log.
+    Told,
     TimerRanOut,
     /// Asked to stop, or nobody is left to ask anything.
     Ending(Ending),
@@ -175,6 +177,10 @@ impl Loop {
             || self.jobs.resolves.poll_next(cx).map(Happened::Resolved),
             &mut happened,
         );
+        drain(
+            || self.jobs.stories.poll_next(cx).map(|()| Happened::Told),
+            &mut happened,
+        );
         if let Poll::Ready(heard) = pin!(self.inbox.take(TAKE_MAX)).poll(cx) {
             happened.push(Happened::Heard(heard));
         }
@@ -244,6 +250,7 @@ impl Loop {
                 let _ = job.answer.send(preview);
             }
             Happened::Resolved(Resolved::Manual(job)) => self.device_looked_up(*job),
+            Happened::Told => {}
             Happened::TimerRanOut => self.time_passed(),
             Happened::Ending(ending) => return Some(ending),
         }
@@ -353,7 +360,7 @@ fn drain(mut next: impl FnMut() -> Poll<Happened>, happened: &mut Vec<Happened>)
 }
 
 /// Lets others of the same thread go first.
-async fn yield_once() {
+pub(super) async fn yield_once() {
     let mut yielded = false;
     poll_fn(|cx| {
         if yielded {

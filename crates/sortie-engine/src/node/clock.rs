@@ -31,6 +31,12 @@ impl ListeningClock {
         Listened(u64::try_from(self.total(now).as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// How long it stands yet, the link being up.
+    pub(super) fn settling(&self, now: Duration) -> Duration {
+        let runs_at = self.since.unwrap_or_default();
+        runs_at.saturating_sub(now)
+    }
+
     fn total(&self, now: Duration) -> Duration {
         self.listened
             + self
@@ -57,6 +63,8 @@ mod tests {
         assert_eq!(clock.now(s(1_000)), Listened(0));
         clock.link(true, s(1_000));
         assert_eq!(clock.now(s(1_059)), Listened(0));
+        assert_eq!(clock.settling(s(1_059)), s(1));
+        assert_eq!(clock.settling(s(1_070)), s(0));
         assert_eq!(clock.now(s(1_070)), Listened(10_000));
         assert_eq!(clock.monotonic(Listened(15_000)), Some(s(1_075)));
         clock.link(false, s(1_070));

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sortie_core::StreamId;
 
-use super::{Node, stream::Body};
+use super::{ClockStep, Node, stream::Body};
 
 /// A stream that stands still, or whose start waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,6 +34,13 @@ pub struct NodeHealth {
     pub writes_waiting: usize,
     /// Reports that named no operation of any campaign.
     pub reports_dropped: u64,
+    /// Devices with an operation that was abandoned, and no word on it yet: each may still be
+    /// installing (X1). They hold up nobody.
+    pub claims_open: usize,
+    /// How often the wall clock was seen to step (C5): forward steps are followed, backward ones not.
+    pub clock_steps: u64,
+    /// The latest of these.
+    pub last_clock_step: Option<ClockStep>,
 }
 
 impl Node {
@@ -44,6 +51,9 @@ impl Node {
             devices: self.fleet.len(),
             writes_waiting: self.writes.waiting(),
             reports_dropped: self.dropped_reports,
+            claims_open: self.fleet.claims_open(),
+            clock_steps: self.steps.count(),
+            last_clock_step: self.steps.last(),
             ..NodeHealth::default()
         };
         for (stream, slot) in &self.streams {

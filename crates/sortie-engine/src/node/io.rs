@@ -3,15 +3,18 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use sortie_core::{
-    Campaign, CampaignId, ClaimRow, DeviceId, Event, Fleet, ManualUpdateId, StreamId,
-    SystemModelId, Timestamp, catalog::Group,
+    CampaignId, ClaimRow, DeviceId, Event, ManualUpdateId, StreamId, SystemModelId, Timestamp,
+    catalog::Group,
 };
 pub use sortie_ports::Append;
 use sortie_ports::{AppendError, Delivery, Forget, Page, ReadError, Registers, Request, Version};
 use sortie_protocol::{Generation, Presence, Progress as DeviceProgress, Report, Route};
 use uuid::Uuid;
 
-use super::command::{Command, Done, Refusal};
+use super::{
+    command::{Command, Done, Refusal},
+    view::View,
+};
 
 /// The two clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,21 +142,5 @@ impl fmt::Debug for Query {
         f.debug_struct("Query")
             .field("stream", &self.stream)
             .finish_non_exhaustive()
-    }
-}
-
-/// What a [`Query`] sees.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct View<'a> {
-    /// The campaign; its state is committed.
-    pub campaign: &'a Campaign,
-    /// What is heard and claimed now.
-    pub fleet: &'a Fleet,
-}
-
-impl<'a> View<'a> {
-    pub(super) fn new(campaign: &'a Campaign, fleet: &'a Fleet) -> Self {
-        Self { campaign, fleet }
     }
 }

@@ -126,9 +126,15 @@ impl Node {
         };
         slot.failures = 0;
         slot.trouble = None;
-        for query in std::mem::take(&mut slot.queries) {
-            (query.ask)(Ok(View::new(&campaign, &self.fleet)));
+        slot.note_snapshot(stream, &campaign);
+        let queries = std::mem::take(&mut slot.queries);
+        let trouble = slot.start_trouble.clone();
+        for query in queries {
+            (query.ask)(Ok(View::new(&campaign, self, trouble.as_deref())));
         }
+        let Some(slot) = self.streams.get_mut(&stream) else {
+            return;
+        };
         // Nobody but a late report can add to it, and there is none (L6).
         if campaign.state().is_over() && slot.inbox.is_empty() {
             slot.body = Body::Unloaded;

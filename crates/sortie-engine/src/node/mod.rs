@@ -25,6 +25,7 @@ mod command;
 mod commit;
 mod delete;
 mod health;
+mod history;
 mod io;
 mod load;
 mod process;
@@ -32,8 +33,10 @@ mod progress;
 mod registers;
 mod removal;
 mod start;
+mod steps;
 mod stream;
 mod upload;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -46,13 +49,17 @@ use claims::Claims;
 use clock::ListeningClock;
 use registers::Writes;
 use removal::Removals;
+use steps::Steps;
 use stream::{Body, Slot, Work};
 
 pub(crate) use command::named;
 pub use command::{Command, Done, NodeCommand, Refusal};
 pub use health::{Halt, NodeHealth};
-pub use io::{Append, Ask, Clocks, Config, NodeInput, NodeOutput, Query, Resolve, View};
+pub(crate) use history::Snapshot;
+pub use io::{Append, Ask, Clocks, Config, NodeInput, NodeOutput, Query, Resolve};
 pub use progress::Progress;
+pub use steps::ClockStep;
+pub use view::View;
 
 /// Owns campaigns, claims, the fleet's table, batching and recovery. See the module.
 #[derive(Debug)]
@@ -83,6 +90,7 @@ pub struct Node {
     removals: Removals,
     /// When what the inventory said of devices is too old.
     next_round: std::time::Duration,
+    steps: Steps,
 }
 
 /// A campaign's place in the order of O2: the catalog, then campaigns by their start.
@@ -98,11 +106,15 @@ struct Interest {
 impl Node {
     /// A node that knows nothing yet: give it [`NodeInput::Recover`] first.
     pub fn new(config: Config, now: Clocks) -> Self {
+        let mut fleet = Fleet::default();
+        fleet.time(now.wall);
+        // Until the link is up, it is down since now.
+        fleet.link(false);
         Self {
             config,
             now,
             clock: ListeningClock::new(config.settle),
-            fleet: Fleet::default(),
+            fleet,
             claims: Claims::default(),
             interested: vec![],
             streams: BTreeMap::new(),
@@ -118,6 +130,7 @@ impl Node {
             deletions: vec![],
             removals: Removals::default(),
             next_round: std::time::Duration::ZERO,
+            steps: Steps::new(now),
         }
     }
 
@@ -128,6 +141,8 @@ impl Node {
             monotonic: self.now.monotonic.max(now.monotonic),
         };
         self.confirm_anew();
+        self.steps.look(self.now);
+        self.fleet.time(self.now.wall);
         match input {
             NodeInput::Recover { claims, streams } => self.recover(claims, streams),
             NodeInput::Link(up) => self.link(up),

@@ -64,7 +64,8 @@ impl Node {
             return;
         };
         for query in std::mem::take(&mut slot.queries) {
-            (query.ask)(Ok(View::new(campaign, &self.fleet)));
+            let trouble = slot.start_trouble.as_deref();
+            (query.ask)(Ok(View::new(campaign, self, trouble)));
         }
         let now = self.campaign_now(campaign.state());
         let mut batch = Batch {

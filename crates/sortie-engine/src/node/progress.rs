@@ -161,6 +161,7 @@ impl Node {
             Body::Campaign(campaign) => {
                 self.note_progress(stream, &campaign);
                 if let Some(slot) = self.streams.get_mut(&stream) {
+                    slot.note_snapshot(stream, &campaign);
                     slot.body = Body::Campaign(campaign);
                 }
             }

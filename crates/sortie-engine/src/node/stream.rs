@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::{
     StartOrder,
     command::{Command, Done, Refusal},
+    history::Snapshot,
     io::Query,
     progress::Progress,
     removal::RemovalId,
@@ -43,6 +44,8 @@ pub(super) struct Slot {
     pub(super) progress: Option<Progress>,
     /// Committed: what the campaign uses of the catalog (T4).
     pub(super) uses: Option<Use>,
+    /// Who its targets are, once it has started; kept when it is unloaded.
+    pub(super) snapshot: Option<Snapshot>,
     /// The campaign's place in the order of starts.
     pub(super) order: StartOrder,
     /// After a failure: not before this.
@@ -259,6 +262,7 @@ impl Slot {
             queries: vec![],
             progress: None,
             uses: None,
+            snapshot: None,
             order: if stream == StreamId::Catalog {
                 i64::MIN
             } else {

@@ -3,7 +3,7 @@
 use sortie_core::{Status, TargetStatus};
 
 use super::Bed;
-use crate::{CampaignHandle, Progress, TargetRow};
+use crate::{CampaignHandle, Progress, QueryError, TargetFilter, TargetRow};
 
 /// So many lines of one kind are enough to see what is wrong.
 const LINES: usize = 12;
@@ -50,7 +50,10 @@ impl Bed {
         }
         let targets = async {
             let campaign: CampaignHandle = self.engine.campaign(progress.campaign).await?;
-            campaign.targets(None, usize::MAX).await
+            let page = campaign
+                .targets(&TargetFilter::new(), None, usize::MAX)
+                .await?;
+            Ok::<_, QueryError>(page.rows)
         };
         match self.ask(targets).await {
             Some(Ok(targets)) => {

@@ -2,7 +2,7 @@
 
 use sortie::{
     CampaignId, CampaignOutcome, CampaignStatus, Engine, MemoryInventory, MemoryStore, Progress,
-    Store, TargetReason, TargetStatus, Uuid,
+    Store, TargetFilter, TargetReason, TargetStatus, Uuid,
 };
 
 use crate::{
@@ -20,7 +20,7 @@ pub(crate) async fn engine_in_memory(hub: &Hub) -> Engine {
     engine.start().await.unwrap()
 }
 
-async fn run_pilot(engine: &Engine) -> Progress {
+pub(crate) async fn run_pilot(engine: &Engine) -> Progress {
     engine.declare(catalog()).await.unwrap();
     let campaign = engine.create_campaign(pilot()).await.unwrap();
     within(campaign.finished()).await.unwrap()
@@ -87,7 +87,11 @@ async fn a_bad_image_harms_no_more_devices_than_threshold_and_limit_allow() {
     assert!((3..=2 + 5).contains(&failed), "{end}");
     assert_eq!(hub.operations_seen(), failed);
     let campaign = engine.campaign(end.campaign).await.unwrap();
-    let page = campaign.targets(None, 20).await.unwrap();
+    let page = campaign
+        .targets(&TargetFilter::new(), None, 20)
+        .await
+        .unwrap()
+        .rows;
     let first = &page[0];
     assert_eq!(first.status, TargetStatus::Failed);
     assert_eq!(first.reason, Some(TargetReason::SystemRollback));
@@ -127,12 +131,13 @@ async fn pages_of_targets_hold_each_target_once() {
     let end = run_pilot(&engine).await;
     let campaign = engine.campaign(end.campaign).await.unwrap();
     let (mut all, mut after) = (vec![], None);
+    let filter = TargetFilter::new();
     loop {
-        let page = campaign.targets(after, 7).await.unwrap();
-        let is_last = page.len() < 7;
-        after = page.last().map(|row| row.index);
-        all.extend(page);
-        if is_last {
+        let page = campaign.targets(&filter, after, 7).await.unwrap();
+        assert!(page.rows.len() <= 7);
+        all.extend(page.rows);
+        after = page.next;
+        if after.is_none() {
             break;
         }
     }

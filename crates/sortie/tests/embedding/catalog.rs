@@ -271,7 +271,8 @@ async fn t4_an_edit_reaches_only_campaigns_that_have_not_started() {
     waiting.start().await.unwrap();
     let end = within(waiting.finished()).await.unwrap();
     assert_eq!((end.counts.targets, end.counts.failed), (1, 1), "{end}");
-    let rows = waiting.targets(None, 2).await.unwrap();
+    let all = sortie::TargetFilter::new();
+    let rows = waiting.targets(&all, None, 2).await.unwrap().rows;
     assert_eq!(rows[0].device.as_str(), "gw-0003");
     let unmet = sortie::TargetReason::VersionRequirementNotMatched;
     assert_eq!(rows[0].reason, Some(unmet));

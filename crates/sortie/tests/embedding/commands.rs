@@ -2,7 +2,7 @@
 
 use sortie::{
     CampaignId, CampaignStatus, Catalog, CommandError, CommandId, NewCampaign, Push, QueryError,
-    Rejection, Start, StreamId,
+    Rejection, Start, StreamId, TargetFilter,
 };
 
 use crate::{
@@ -132,7 +132,13 @@ async fn s1_a_campaign_that_starts_by_hand_waits_and_can_be_deleted_until_then()
     within(async { while progress.next().await.is_some() {} }).await;
     let gone = QueryError::NotFound(format!("campaign {id}"));
     assert_eq!(engine.campaign(id).await.unwrap_err(), gone);
-    assert_eq!(another.targets(None, 1).await.unwrap_err(), gone);
+    assert_eq!(
+        another
+            .targets(&TargetFilter::new(), None, 1)
+            .await
+            .unwrap_err(),
+        gone
+    );
     assert_eq!(within(another.finished()).await.unwrap_err(), gone);
     let gone = CommandError::NotFound(format!("campaign {id}"));
     assert_eq!(another.pause().await.unwrap_err(), gone);
@@ -176,7 +182,11 @@ async fn x2_a_cancelled_operation_ends_by_its_devices_word() {
     let campaign = engine.create_campaign(pilot()).await.unwrap();
     let mut progress = campaign.watch();
     while within(progress.next()).await.unwrap().counts.in_progress < 5 {}
-    let rows = campaign.targets(None, 20).await.unwrap();
+    let rows = campaign
+        .targets(&TargetFilter::new(), None, 20)
+        .await
+        .unwrap()
+        .rows;
     let under_way = rows.iter().find(|row| row.operation.is_some()).unwrap();
     campaign
         .cancel_operation(&under_way.device)

@@ -11,6 +11,7 @@ mod campaign;
 mod catalog;
 mod commands;
 mod ends;
+mod explain;
 mod hub;
 mod log;
 mod ports;

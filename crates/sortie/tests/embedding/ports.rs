@@ -7,7 +7,7 @@ use std::sync::{
 
 use sortie::{
     CampaignOutcome, Device, DeviceId, DevicePage, Engine, Inventory, InventoryError,
-    MemoryInventory, MemoryStore, Store, TargetReason, Uuid,
+    MemoryInventory, MemoryStore, Store, TargetFilter, TargetReason, Uuid,
 };
 
 use crate::{
@@ -85,7 +85,11 @@ async fn with_the_link_cut_nobodys_presence_is_known_and_all_is_heard_anew_when_
     let mut progress = campaign.watch();
     while within(progress.next()).await.unwrap().counts.in_progress < 5 {}
     let online = async || {
-        let rows = campaign.targets(None, 20).await.unwrap();
+        let rows = campaign
+            .targets(&TargetFilter::new(), None, 20)
+            .await
+            .unwrap()
+            .rows;
         rows.into_iter().map(|row| row.online).collect::<Vec<_>>()
     };
     assert_eq!(online().await, vec![Some(true); 20]);

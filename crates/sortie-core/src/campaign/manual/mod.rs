@@ -114,7 +114,7 @@ pub struct ManualUpdate {
 
 impl ManualUpdate {
     /// The mechanism of a campaign that would do the same: no limit, no threshold, no retry (M3).
-    pub(super) fn mechanism(&self) -> PushSpec {
+    pub(crate) fn mechanism(&self) -> PushSpec {
         PushSpec {
             max_in_progress_operations: 1,
             max_failure_hundredths: 10_000,

@@ -1,0 +1,243 @@
+//! Stories of targets, read from the log beside the loop.
+
+use sortie_core::{
+    DeviceId, DeviceSlot, Event, StreamId,
+    explain::{By, Explanation, HistoryRow, Story, Wait, Waiting},
+};
+use sortie_ports::{Commit, EventStore, Version};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::{
+    ask::Message,
+    guard::full_text,
+    handle::{CallError, Handle},
+    store,
+    turn::{Loop, yield_once},
+};
+use crate::node::{Refusal, Snapshot, View};
+
+/// No page of a device's history is longer: each row is a stream read to its end.
+const HISTORY_PAGE_MAX: usize = 100;
+
+/// A question that is answered from the log alone.
+pub(super) enum FromLog {
+    /// One target's story.
+    Story {
+        stream: StreamId,
+        device: DeviceId,
+        /// The version up to which it is told; `None`: to the end.
+        until: Option<Version>,
+        answer: oneshot::Sender<Result<Option<Explanation>, CallError>>,
+    },
+    /// The campaigns that had a device as a target, after this one.
+    History {
+        device: DeviceId,
+        after: Option<StreamId>,
+        limit: usize,
+        answer: oneshot::Sender<Result<Vec<HistoryRow>, CallError>>,
+    },
+}
+
+impl Handle {
+    /// Why a target is where it is (its story from the log), and what it waits for now, unless all of
+    /// its stream is `over`. `None`: the device is no target of the campaign.
+    ///
+    /// The two agree: the story ends with what was committed when it was looked at what is live.
+    ///
+    /// # Errors
+    /// [`CallError`], never `Unknown`.
+    pub async fn explain(
+        &self,
+        stream: StreamId,
+        device: &DeviceId,
+        over: bool,
+    ) -> Result<Option<Explanation>, CallError> {
+        let (until, waiting) = if over {
+            (None, None)
+        } else {
+            self.waiting(stream, device).await?
+        };
+        let (answer, answered) = oneshot::channel();
+        let story = FromLog::Story {
+            stream,
+            device: device.clone(),
+            until,
+            answer,
+        };
+        let story = self.read_log(story, answered).await?;
+        Ok(story.map(|mut story| {
+            story.waiting = waiting.filter(|waiting| !waiting.waits.is_empty());
+            story
+        }))
+    }
+
+    /// What a target waits for, and the version of the campaign at which it does.
+    async fn waiting(
+        &self,
+        stream: StreamId,
+        device: &DeviceId,
+    ) -> Result<(Option<Version>, Option<Waiting>), CallError> {
+        let device = device.clone();
+        let live = move |view: View<'_>| {
+            let waiting = view.waiting(view.target_of(&device));
+            (view.campaign.state().version(), waiting)
+        };
+        let instead = |wait| {
+            Ok((
+                None,
+                Some(Waiting::new(self.shared.clock.now(), vec![wait])),
+            ))
+        };
+        match self.ask(stream, live).await {
+            Ok((version, waiting)) => Ok((Some(version), Some(waiting))),
+            // There may be a story all the same.
+            Err(CallError::Refused(Refusal::Halted(why))) => instead(Wait::Restart { why }),
+            Err(CallError::Unavailable(why)) => instead(Wait::Log { why }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What became of a device in each campaign that had it as a target and each manual update, those
+    /// that started last first: at most `limit` of them, and at most 100, after the one given. Fewer than that: there
+    /// are no more.
+    ///
+    /// # Errors
+    /// [`CallError`], never `Unknown`.
+    pub async fn device_history(
+        &self,
+        device: &DeviceId,
+        after: Option<StreamId>,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, CallError> {
+        let (answer, answered) = oneshot::channel();
+        let history = FromLog::History {
+            device: device.clone(),
+            after,
+            limit,
+            answer,
+        };
+        self.read_log(history, answered).await
+    }
+
+    async fn read_log<T>(
+        &self,
+        question: FromLog,
+        answered: oneshot::Receiver<Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let questions = self.shared.questions.clone();
+        let permit = questions.try_acquire_owned().map_err(|_| CallError::Busy)?;
+        self.send(Message::FromLog(question, permit)).await?;
+        self.answer(answered).await?
+    }
+}
+
+impl Loop {
+    pub(super) fn read_log(&mut self, question: FromLog, permit: OwnedSemaphorePermit) {
+        let log = self.ports.store.clone();
+        match question {
+            FromLog::Story {
+                stream,
+                device,
+                until,
+                answer,
+            } => self.jobs.stories.push(Box::pin(async move {
+                // Who asked may have gone, here and below.
+                let _ = answer.send(story(&*log, stream, device, until).await);
+                drop(permit);
+            })),
+            FromLog::History {
+                device,
+                after,
+                limit,
+                answer,
+            } => {
+                if !self.node.is_recovered() {
+                    let why = "the log is still being read".to_owned();
+                    let _ = answer.send(Err(CallError::Unavailable(why)));
+                    return;
+                }
+                let Some((slot, snapshots)) = self.node.snapshots(&device) else {
+                    let _ = answer.send(Ok(vec![]));
+                    return;
+                };
+                self.jobs.stories.push(Box::pin(async move {
+                    let limit = limit.min(HISTORY_PAGE_MAX);
+                    let snapshots = page(snapshots, slot, after, limit);
+                    let _ = answer.send(history(&*log, &device, &snapshots).await);
+                    drop(permit);
+                }));
+            }
+        }
+    }
+}
+
+/// The streams of a device's history that make up a page.
+fn page(
+    snapshots: Vec<Snapshot>,
+    device: DeviceSlot,
+    after: Option<StreamId>,
+    limit: usize,
+) -> Vec<StreamId> {
+    let mut rest = snapshots.into_iter();
+    if after.is_some() {
+        // What is not there is after nothing.
+        rest.by_ref()
+            .take_while(|snapshot| Some(snapshot.stream) != after)
+            .for_each(drop);
+    }
+    let found = rest.filter(|snapshot| snapshot.has(device));
+    found.take(limit).map(|snapshot| snapshot.stream).collect()
+}
+
+async fn history(
+    log: &dyn EventStore,
+    device: &DeviceId,
+    streams: &[StreamId],
+) -> Result<Vec<HistoryRow>, CallError> {
+    let mut rows = vec![];
+    for stream in streams {
+        let story = story(log, *stream, device.clone(), None).await?;
+        rows.extend(story.as_ref().map(HistoryRow::from));
+    }
+    Ok(rows)
+}
+
+/// Reads a stream and tells what it says of a device; `None`: that is no target of it.
+async fn story(
+    log: &dyn EventStore,
+    stream: StreamId,
+    device: DeviceId,
+    until: Option<Version>,
+) -> Result<Option<Explanation>, CallError> {
+    let mut story = Story::new(stream, device);
+    let mut after = 0;
+    loop {
+        let page = store::read(log, stream, after).await;
+        let page = page.map_err(|error| CallError::Unavailable(full_text(&error)))?;
+        let last = |commit: &Commit| commit.first + commit.events.len() as Version - 1;
+        let Some(end) = page.commits.last().map(last) else {
+            return Ok(story.end());
+        };
+        for commit in &page.commits {
+            if until.is_some_and(|until| last(commit) > until) {
+                return Ok(story.end());
+            }
+            tell(&mut story, commit);
+        }
+        after = end;
+        // A store in memory answers at once, and the loop has other things to do.
+        yield_once().await;
+    }
+}
+
+fn tell(story: &mut Story, commit: &Commit) {
+    let commands = commit.commands.iter();
+    let commands: Vec<By> = commands
+        .map(|command| By::new(command.actor.clone(), command.id))
+        .collect();
+    let events = commit.events.iter().filter_map(|event| match event {
+        Event::Campaign(event) => Some(event),
+        _ => None,
+    });
+    story.commit(commit.at, &commands, events);
+}
