@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 use mosquitto::{Mosquitto, Onlooker, PATIENCE, publish, retained};
 use sortie_mqtt::Mqtt;
 use sortie_ports::{
-    Delivery, Heard, InboxReader, Registers, Request, Transport, TransportError, inbox,
+    Delivery, Forget, Heard, InboxReader, Registers, Request, Transport, TransportError, inbox,
 };
 use sortie_protocol::{
     Allow, ArtifactRef, DeviceId, Generation, Presence, Report, Route, Sha256, Status, Update, Uuid,
@@ -122,6 +122,40 @@ async fn a_write_is_sent_once_acknowledged_and_the_broker_keeps_it() {
     assert_eq!(engine.mqtt.write(&request).await, Delivery::Sent);
     let kept = retained(broker.port, "sortie/1/d/gw-0001/request").await;
     assert_eq!(kept.as_bytes(), request.to_json());
+}
+
+#[tokio::test]
+#[ignore = "needs mosquitto"]
+async fn d1_nothing_is_retained_of_a_device_that_is_forgotten() {
+    let broker = Mosquitto::start("");
+    let engine = Engine::up(Mqtt::new(&broker.address()).unwrap(), 1).await;
+    let (route, operation) = (Route::new("r-1").unwrap(), Uuid::from_u128(5));
+    let report = Report::new(operation, Status::Success);
+    let own = "sortie/1/d/gw-0001";
+    let other = "sortie/1/d/gw-0002/presence".to_owned();
+    let said = [
+        (format!("{own}/presence"), birth("s").into_bytes()),
+        (format!("{own}/report/r-1/{operation}"), report.to_json()),
+        (other.clone(), birth("t").into_bytes()),
+    ];
+    publish(broker.port, true, said).await;
+    let request = update("http://127.0.0.1/a.bin");
+    assert_eq!(engine.mqtt.write(&request).await, Delivery::Sent);
+
+    let gone = Forget::new(device(1), vec![(route, operation)]);
+    assert_eq!(engine.mqtt.forget(&gone).await, Delivery::Sent);
+    let mut onlooker = Onlooker::of(broker.port, "sortie/1/d/#").await;
+    publish(broker.port, false, [(format!("{own}/end"), "")]).await;
+    // What is retained comes before what is published after it was subscribed to.
+    let mut left = vec![];
+    loop {
+        let message = onlooker.next().await;
+        if message.topic.ends_with("/end") {
+            break;
+        }
+        left.push(message.topic);
+    }
+    assert_eq!(left, [other]);
 }
 
 #[tokio::test]

@@ -11,7 +11,9 @@ use std::{
 };
 
 use rumqttc::v5::AsyncClient;
-use sortie_ports::{Delivery, Inbox, Registers, Request, Transport, TransportError, async_trait};
+use sortie_ports::{
+    Delivery, Forget, Inbox, Registers, Request, Transport, TransportError, async_trait,
+};
 use sortie_protocol::{Uuid, limits::PAYLOAD_BYTES_MAX};
 use tokio::{
     sync::watch,
@@ -171,6 +173,38 @@ impl Mqtt {
     }
 }
 
+impl Mqtt {
+    /// Publishes retained messages in order, by topic and payload; one answer each, in order.
+    async fn publish(&self, messages: Vec<(String, Vec<u8>)>) -> Vec<Delivery> {
+        let Some(link) = self.shared.link().clone() else {
+            return vec![Delivery::NotNow; messages.len()];
+        };
+        let deadline = Instant::now() + WRITE_TIMEOUT;
+        let mut handed_over = Vec::with_capacity(messages.len());
+        for (topic, payload) in messages {
+            handed_over.push(match link.too_large(&topic, &payload) {
+                Some(why) => Err(Delivery::Refused(why)),
+                None => match timeout_at(deadline, link.outbox.send(topic, payload)).await {
+                    Ok(Some(answer)) => Ok(answer),
+                    Ok(None) | Err(_) => Err(Delivery::NotNow),
+                },
+            });
+        }
+        let mut answers = Vec::with_capacity(handed_over.len());
+        for handed_over in handed_over {
+            answers.push(match handed_over {
+                Err(delivery) => delivery,
+                Ok(answer) => match timeout_at(deadline, told(answer)).await {
+                    Ok(Answer::Taken) => Delivery::Sent,
+                    Ok(Answer::Refused(why)) => Delivery::Refused(why),
+                    Ok(Answer::Unknown) | Err(_) => Delivery::NotNow,
+                },
+            });
+        }
+        answers
+    }
+}
+
 impl Shared {
     fn link(&self) -> MutexGuard<'_, Option<Arc<Link>>> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
@@ -218,34 +252,32 @@ impl Transport for Mqtt {
 
     /// Writes the requests in order, without waiting for one's acknowledgement before the next.
     async fn write_batch(&self, requests: &[Request]) -> Vec<Delivery> {
-        let Some(link) = self.shared.link().clone() else {
-            return vec![Delivery::NotNow; requests.len()];
-        };
-        let deadline = Instant::now() + WRITE_TIMEOUT;
-        let mut handed_over = Vec::with_capacity(requests.len());
-        for request in requests {
-            let topic = self.prefix.name(&Topic::Request(request.device.clone()));
-            let payload = request.to_json();
-            handed_over.push(match link.too_large(&topic, &payload) {
-                Some(why) => Err(Delivery::Refused(why)),
-                None => match timeout_at(deadline, link.outbox.send(topic, payload)).await {
-                    Ok(Some(answer)) => Ok(answer),
-                    Ok(None) | Err(_) => Err(Delivery::NotNow),
-                },
+        let registers = requests.iter().map(|request| {
+            let topic = Topic::Request(request.device.clone());
+            (self.prefix.name(&topic), request.to_json())
+        });
+        self.publish(registers.collect()).await
+    }
+
+    /// Empties the device's request, presence and report topics: an empty retained message deletes what
+    /// a broker keeps (MQTT 5, 3.3.1.3). The broker's access rules must let the engine do so.
+    async fn forget(&self, device: &Forget) -> Delivery {
+        let id = &device.device;
+        let reports = device
+            .reports
+            .iter()
+            .map(|(route, operation)| Topic::Report {
+                device: id.clone(),
+                route: route.clone(),
+                operation: *operation,
             });
-        }
-        let mut answers = Vec::with_capacity(requests.len());
-        for handed_over in handed_over {
-            answers.push(match handed_over {
-                Err(delivery) => delivery,
-                Ok(answer) => match timeout_at(deadline, told(answer)).await {
-                    Ok(Answer::Taken) => Delivery::Sent,
-                    Ok(Answer::Refused(why)) => Delivery::Refused(why),
-                    Ok(Answer::Unknown) | Err(_) => Delivery::NotNow,
-                },
-            });
-        }
+        let topics = [Topic::Request(id.clone()), Topic::Presence(id.clone())];
+        let topics = topics.into_iter().chain(reports);
+        let empty = topics.map(|topic| (self.prefix.name(&topic), vec![]));
+        let mut answers = self.publish(empty.collect()).await.into_iter();
         answers
+            .find(|answer| *answer != Delivery::Sent)
+            .unwrap_or(Delivery::Sent)
     }
 
     /// The broker keeps the requests (retained messages).
