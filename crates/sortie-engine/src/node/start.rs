@@ -21,7 +21,12 @@ impl Node {
             return Some(at).filter(|_| !slot.deleting);
         }
         if let Some(at) = campaign.expires_at() {
-            return Some(self.look_at(at));
+            let due = at <= self.campaign_now(campaign.state()).at;
+            return Some(if due {
+                self.now.monotonic
+            } else {
+                self.look_at(at)
+            });
         }
         let catalog = self
             .streams

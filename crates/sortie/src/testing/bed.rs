@@ -3,7 +3,7 @@
 use std::{future::pending, sync::Arc, time::Duration};
 
 use sortie_core::Timestamp;
-use sortie_ports::{Clock, Inventory, MemoryInventory, MemoryStore, Transport};
+use sortie_ports::{Clock, Inventory, MemoryInventory, MemoryStore, Transport, Uploads};
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
     sync::Notify,
@@ -33,6 +33,7 @@ pub struct Bed {
     store: CrashStore,
     inventory: Arc<dyn Inventory>,
     transport: Arc<dyn Transport>,
+    uploads: Option<Arc<dyn Uploads>>,
     settle: Option<Duration>,
     pub(super) patience: Duration,
     pub(super) engine: Engine,
@@ -50,6 +51,7 @@ pub struct BedBuilder {
     fleet: Fleet,
     inventory: Option<Arc<dyn Inventory>>,
     transport: Option<Arc<dyn Transport>>,
+    uploads: Option<Arc<dyn Uploads>>,
     settle: Option<Duration>,
     patience: Duration,
 }
@@ -73,6 +75,7 @@ impl Bed {
             clock,
             inventory: None,
             transport: None,
+            uploads: None,
             settle: None,
             patience: Duration::from_secs(2),
         }
@@ -103,13 +106,14 @@ impl Bed {
         self.clock.monotonic()
     }
 
-    /// Runs everything until `future` ends, and answers what it answers. Time jumps to the next timer
+    /// Runs everything until `future` ends, be it a future or a [`Command`](crate::Command), and answers what it answers. Time jumps to the next timer
     /// whenever nothing else can happen.
     ///
     /// # Panics
     /// Nothing can happen any more, or it does not end within ten years or a million jumps. The
     /// message lists who waits for what.
-    pub async fn run<T>(&mut self, future: impl Future<Output = T>) -> T {
+    pub async fn run<T>(&mut self, future: impl IntoFuture<Output = T>) -> T {
+        let future = future.into_future();
         match self.drive(future, None).await {
             Some(output) => output,
             // Without a limit only the future ends it.
@@ -172,6 +176,7 @@ impl Bed {
             store: &self.store,
             inventory: &self.inventory,
             transport: &self.transport,
+            uploads: self.uploads.as_ref(),
             clock: &self.clock,
             settle: self.settle,
         };
@@ -193,6 +198,12 @@ impl BedBuilder {
     /// [`Bed::spawn`]. It must not leave the process.
     pub fn transport<How>(mut self, transport: impl IntoPort<dyn Transport, How>) -> Self {
         self.transport = Some(transport.into_arc());
+        self
+    }
+
+    /// As [`EngineBuilder::uploads`](crate::EngineBuilder::uploads).
+    pub fn uploads<How>(mut self, uploads: impl IntoPort<dyn Uploads, How>) -> Self {
+        self.uploads = Some(uploads.into_arc());
         self
     }
 
@@ -244,6 +255,7 @@ impl BedBuilder {
             fleet,
             inventory,
             transport,
+            uploads,
             settle,
             patience,
         } = self;
@@ -264,6 +276,7 @@ impl BedBuilder {
             store: &store,
             inventory: &inventory,
             transport: &transport,
+            uploads: uploads.as_ref(),
             clock: &clock,
             settle,
         };
@@ -276,6 +289,7 @@ impl BedBuilder {
             store,
             inventory,
             transport,
+            uploads,
             settle,
             patience,
             engine,
@@ -291,6 +305,7 @@ struct Ports<'a> {
     store: &'a CrashStore,
     inventory: &'a Arc<dyn Inventory>,
     transport: &'a Arc<dyn Transport>,
+    uploads: Option<&'a Arc<dyn Uploads>>,
     clock: &'a ManualClock,
     settle: Option<Duration>,
 }
@@ -311,6 +326,10 @@ impl Ports<'_> {
             .seed(Uuid::from_u64_pair(seed, start.into()));
         let builder = match self.settle {
             Some(settle) => builder.settle(settle),
+            None => builder,
+        };
+        let builder = match self.uploads {
+            Some(uploads) => builder.uploads(uploads.clone()),
             None => builder,
         };
         let (engine, driver) = builder.build()?;

@@ -4,8 +4,10 @@
 mod crash;
 mod example;
 mod fleet;
+mod manual;
 mod my_app;
 mod plays;
+mod removed;
 mod same;
 mod stuck;
 mod world;

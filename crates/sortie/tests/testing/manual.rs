@@ -1,0 +1,286 @@
+//! Manual OTA Updates as a caller meets them (M).
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use sortie::{
+    Artifact, BoxError, CampaignEvent, Clock, CommandError, CommandId, DeviceId, Event,
+    ManualUpdateId, NewManualUpdate, Rejection, Sha256, StreamId, TargetReason, TargetStatus,
+    Timestamp, Uploads, async_trait,
+    testing::{Bed, Play},
+};
+
+use crate::{
+    add,
+    my_app::{self, pilot},
+};
+
+const MINUTES: fn(u64) -> Duration = Duration::from_mins;
+
+fn gateway(n: u32) -> DeviceId {
+    DeviceId::new(&format!("gw-{n:04}")).unwrap()
+}
+
+fn image(n: u32) -> NewManualUpdate {
+    NewManualUpdate::base_image(gateway(n), "gateway-os@1.4.0".parse().unwrap())
+}
+
+fn url(n: u32) -> NewManualUpdate {
+    let artifact = Artifact::new("http://127.0.0.1/rescue.bin", 10, Sha256([9; 32]));
+    NewManualUpdate::url(gateway(n), artifact)
+}
+
+fn later(bed: &Bed, minutes: i64) -> Timestamp {
+    Timestamp(bed.clock().now().0 + minutes * 60_000)
+}
+
+async fn bed(devices: usize) -> Bed {
+    let bed = Bed::start(1).await.unwrap();
+    add(&bed, devices);
+    bed.engine().declare(my_app::catalog()).await.unwrap();
+    bed.fleet().on_update(|_| Play::Succeeds(MINUTES(2)));
+    bed
+}
+
+/// Lets presences arrive.
+async fn hear(bed: &mut Bed) {
+    bed.run_for(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn m_a_base_image_is_sent_to_one_device_and_its_word_ends_it() {
+    let mut bed = bed(2).await;
+    hear(&mut bed).await;
+    let operation = bed.run(bed.engine().manual_update(image(1))).await.unwrap();
+    let row = bed.run(operation.finished()).await.unwrap();
+    assert_eq!(row.status, TargetStatus::Successful);
+    assert_eq!(row.reason, Some(TargetReason::Updated));
+    assert_eq!(bed.fleet().operations_seen(), 1);
+    let again = bed.engine();
+    let StreamId::Manual(id) = operation.stream() else {
+        panic!("{}", operation.stream())
+    };
+    let found = bed.run(again.operation(id)).await.unwrap();
+    assert_eq!(bed.run(found.row()).await.unwrap(), row);
+}
+
+#[tokio::test]
+async fn m1_an_image_of_an_unknown_system_model_needs_an_acknowledgement_which_the_log_keeps() {
+    let mut bed = bed(1).await;
+    hear(&mut bed).await;
+    let refused = bed.run(bed.engine().manual_update(url(1))).await;
+    let Err(CommandError::Refused(why)) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(
+        matches!(why, Rejection::RiskNotAcknowledged { .. }),
+        "{why}"
+    );
+    assert!(why.to_string().contains("brick"), "{why}");
+    let update = url(1).acknowledge_risk();
+    let operation = bed.run(bed.engine().manual_update(update)).await.unwrap();
+    let log = bed.log().read_now(operation.stream(), 0, 10);
+    let asked = log.commits.iter().flat_map(|commit| &commit.events);
+    let mut updates = asked.filter_map(|event| match event {
+        Event::Campaign(CampaignEvent::ManualUpdateRequested { update }) => Some(update),
+        _ => None,
+    });
+    assert!(updates.next().unwrap().risk_acknowledged);
+}
+
+#[tokio::test]
+async fn m3_what_can_t_start_now_is_refused_and_says_why_unless_it_was_told_to_wait() {
+    let mut bed = bed(2).await;
+    hear(&mut bed).await;
+    let unknown = DeviceId::new("nobody").unwrap();
+    let unknown = NewManualUpdate::base_image(unknown, "gateway-os@1.4.0".parse().unwrap());
+    let answer = bed.run(bed.engine().manual_update(unknown)).await;
+    assert_eq!(
+        answer.unwrap_err(),
+        CommandError::NotFound("device nobody".into())
+    );
+
+    bed.fleet().offline("gw-0001");
+    hear(&mut bed).await;
+    let answer = bed.run(bed.engine().manual_update(image(1))).await;
+    let device = gateway(1);
+    let offline = CommandError::Refused(Rejection::DeviceOffline { device });
+    assert_eq!(answer.unwrap_err(), offline);
+
+    let campaign = bed
+        .run(bed.engine().create_campaign(pilot()))
+        .await
+        .unwrap();
+    hear(&mut bed).await;
+    let answer = bed.run(bed.engine().manual_update(image(2))).await;
+    let held = CommandError::Refused(Rejection::DeviceHeld {
+        device: gateway(2),
+        by: StreamId::Campaign(campaign.id()),
+    });
+    assert_eq!(answer.unwrap_err(), held);
+    // No stream was made for what was refused.
+    let streams = bed.log().streams_now();
+    assert!(
+        !streams
+            .iter()
+            .any(|stream| matches!(stream, StreamId::Manual(_)))
+    );
+}
+
+#[tokio::test]
+async fn o2_a_manual_update_that_waits_goes_before_the_campaign_once_the_device_is_free() {
+    let mut bed = bed(1).await;
+    let first = bed.run(my_app::roll_out(bed.engine())).await.unwrap();
+    hear(&mut bed).await;
+    let second = pilot().id(sortie::CampaignId::from_name("second"));
+    bed.fleet().on_update(|_| Play::Fails {
+        code: sortie::StatusCode::IOError,
+        after: MINUTES(1),
+    });
+    bed.run(bed.engine().create_campaign(second)).await.unwrap();
+    let until = later(&bed, 60);
+    let manual = bed
+        .run(bed.engine().manual_update(image(1).wait_until(until)))
+        .await
+        .unwrap();
+    bed.run(first.finished()).await.unwrap();
+    hear(&mut bed).await;
+    assert_eq!(
+        bed.run(manual.row()).await.unwrap().status,
+        TargetStatus::InProgress
+    );
+}
+
+#[tokio::test]
+async fn m3_unsent_by_its_date_it_fails_expired_also_over_a_restart() {
+    let mut bed = bed(1).await;
+    bed.fleet().offline("gw-0001");
+    hear(&mut bed).await;
+    let until = later(&bed, 30);
+    let update = image(1)
+        .id(ManualUpdateId::from_name("m"))
+        .wait_until(until);
+    bed.run(bed.engine().manual_update(update.clone()))
+        .await
+        .unwrap();
+    bed.run_for(MINUTES(10)).await;
+    bed.crash_and_restart().await.unwrap();
+    let operation = bed.run(bed.engine().manual_update(update)).await.unwrap();
+    let row = bed.run(operation.finished()).await.unwrap();
+    assert_eq!(row.reason, Some(TargetReason::Expired));
+    assert!(bed.clock().now() >= until);
+    assert_eq!(bed.fleet().operations_seen(), 0);
+}
+
+#[tokio::test]
+async fn x2_a_waiting_update_is_cancelled_at_once_and_one_under_way_by_the_device() {
+    let mut bed = bed(2).await;
+    bed.fleet().offline("gw-0001");
+    bed.fleet().on_update(|_| Play::Stalls);
+    hear(&mut bed).await;
+    let until = later(&bed, 30);
+    let waiting = bed
+        .run(bed.engine().manual_update(image(1).wait_until(until)))
+        .await
+        .unwrap();
+    bed.run(waiting.cancel()).await.unwrap();
+    let row = bed.run(waiting.row()).await.unwrap();
+    assert_eq!(row.reason, Some(TargetReason::Canceled));
+    let stalled = bed.run(bed.engine().manual_update(image(2))).await.unwrap();
+    bed.run_for(MINUTES(1)).await;
+    bed.run(stalled.cancel()).await.unwrap();
+    let row = bed.run(stalled.finished()).await.unwrap();
+    assert_eq!(row.reason, Some(TargetReason::Canceled));
+    let late = bed.run(stalled.cancel()).await.unwrap_err();
+    assert!(
+        matches!(
+            late,
+            CommandError::Refused(Rejection::NothingUnderWay { .. })
+        ),
+        "{late}"
+    );
+}
+
+#[tokio::test]
+async fn k1_k2_asking_again_is_answered_by_what_exists_and_other_content_is_refused() {
+    let mut bed = bed(2).await;
+    hear(&mut bed).await;
+    let id = ManualUpdateId::from_name("m");
+    let click = CommandId::from_name("click");
+    let ask = |n| bed.engine().manual_update(image(n).id(id)).id(click);
+    let (first, again) = (ask(1), ask(1));
+    let first = bed.run(first).await.unwrap();
+    bed.run(first.finished()).await.unwrap();
+    bed.fleet().remove("gw-0001");
+    let again = bed.run(again).await.unwrap();
+    assert_eq!(again.stream(), first.stream());
+    let other = bed.engine().manual_update(image(2).id(id));
+    let other = bed.run(other).await.unwrap_err();
+    let exists = Rejection::Exists {
+        stream: StreamId::Manual(id),
+    };
+    assert_eq!(other, CommandError::Refused(exists));
+}
+
+/// Deletes files at the third try.
+#[derive(Debug, Clone, Default)]
+struct Files {
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+#[async_trait]
+impl Uploads for Files {
+    async fn delete(&self, file: &str) -> Result<(), BoxError> {
+        let mut asked = self.asked.lock().unwrap();
+        asked.push(file.into());
+        if asked.len() < 3 {
+            return Err("busy".into());
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn m2_an_uploaded_file_is_deleted_once_its_operation_has_ended_also_over_a_crash() {
+    let files = Files::default();
+    let asked = || files.asked.lock().unwrap().clone();
+    let mut bed = Bed::builder(1)
+        .uploads(files.clone())
+        .start()
+        .await
+        .unwrap();
+    add(&bed, 1);
+    bed.fleet().on_update(|_| Play::Succeeds(MINUTES(2)));
+    hear(&mut bed).await;
+    let artifact = Artifact::new("http://127.0.0.1/up.bin", 10, Sha256([9; 32]));
+    let update = NewManualUpdate::file(gateway(1), "up.bin", artifact).acknowledge_risk();
+    let operation = bed.run(bed.engine().manual_update(update)).await.unwrap();
+    bed.run_for(MINUTES(1)).await;
+    assert_eq!(asked(), Vec::<String>::new());
+    bed.run(operation.finished()).await.unwrap();
+    hear(&mut bed).await;
+    assert!(!asked().is_empty());
+    bed.crash_and_restart().await.unwrap();
+    bed.run_for(MINUTES(2)).await;
+    let log = bed.log().read_now(operation.stream(), 0, 100);
+    let events = log.commits.iter().flat_map(|commit| &commit.events);
+    let deleted = Event::Campaign(CampaignEvent::UploadDeleted);
+    assert_eq!(events.filter(|event| **event == deleted).count(), 1);
+    assert_eq!(asked().len(), 3);
+}
+
+#[tokio::test]
+async fn m2_a_file_is_refused_by_an_engine_that_could_not_delete_it() {
+    let mut bed = bed(1).await;
+    hear(&mut bed).await;
+    let artifact = Artifact::new("http://127.0.0.1/up.bin", 10, Sha256([9; 32]));
+    let update = NewManualUpdate::file(gateway(1), "up.bin", artifact).acknowledge_risk();
+    let refused = bed
+        .run(bed.engine().manual_update(update))
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, CommandError::Invalid(_)), "{refused}");
+    assert!(refused.to_string().contains("uploads"), "{refused}");
+}
