@@ -23,6 +23,7 @@ use crate::{Engine, Error, IntoPort, StartError, Store};
 /// It needs tokio's current-thread runtime, as `#[tokio::test]` has it. Tasks that the code under
 /// test spawns run as ever. What is on other threads, on real connections or in `tokio::time` it
 /// can't see: give those [`ManualClock`], hold the time by [`ManualClock::hold`], or leave them out.
+/// Where it has to wait for them it starts a thread, `sortie-bed`.
 #[derive(Debug)]
 pub struct Bed {
     pub(super) seed: u64,
@@ -30,7 +31,7 @@ pub struct Bed {
     starts: u32,
     pub(super) clock: ManualClock,
     pub(super) fleet: Fleet,
-    store: CrashStore,
+    pub(super) store: CrashStore,
     inventory: Arc<dyn Inventory>,
     transport: Arc<dyn Transport>,
     uploads: Option<Arc<dyn Uploads>>,
@@ -106,12 +107,13 @@ impl Bed {
         self.clock.monotonic()
     }
 
-    /// Runs everything until `future` ends, be it a future or a [`Command`](crate::Command), and answers what it answers. Time jumps to the next timer
-    /// whenever nothing else can happen.
+    /// Runs everything until `future`, which may be a [`Command`](crate::Command), ends, and answers
+    /// what it answers. Time jumps to the next timer whenever nothing else can happen.
     ///
     /// # Panics
-    /// Nothing can happen any more, or it does not end within ten years or a million jumps. The
-    /// message lists who waits for what.
+    /// Nothing can happen any more: there is no timer left; or nothing but timers that run out, for
+    /// 10,000 jumps; or it does not end within ten years or a million jumps. The message lists who
+    /// waits for what.
     pub async fn run<T>(&mut self, future: impl IntoFuture<Output = T>) -> T {
         let future = future.into_future();
         match self.drive(future, None).await {
@@ -124,7 +126,7 @@ impl Bed {
     /// Runs everything for so long, to the end of what is due by then.
     ///
     /// # Panics
-    /// As [`run`](Self::run), but not because nothing can happen.
+    /// As [`run`](Self::run), but not because nothing happens.
     pub async fn run_for(&mut self, time: Duration) {
         let until = self.clock.monotonic().saturating_add(time);
         self.drive(pending::<()>(), Some(until)).await;

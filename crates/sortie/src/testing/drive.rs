@@ -13,6 +13,10 @@ const TIME_MAX: Duration = Duration::from_hours(24 * 365 * 10);
 /// No single wait is followed for more jumps.
 const JUMPS_MAX: u32 = 1_000_000;
 
+/// Jumps at which neither a device did anything, nor was anything recorded, nor was the future polled:
+/// the link, say, is tried again for ever.
+const BARREN_JUMPS_MAX: u32 = 10_000;
+
 /// No moment has more turns than these.
 const TURNS_MAX: u32 = 100_000;
 
@@ -34,10 +38,11 @@ impl Bed {
         let mut future = pin!(future);
         let woken = Woken::new(self.pulse.clone());
         let begin = self.clock.monotonic();
-        let (mut jumps, mut turns, mut quiet) = (0, 0, 0);
+        let (mut jumps, mut barren, mut turns, mut quiet) = (0, 0, 0, 0);
+        let mut done = self.done();
         loop {
             if woken.is_woken() {
-                quiet = 0;
+                (quiet, barren) = (0, 0);
                 let once = poll_fn(|_| Poll::Ready(woken.poll(future.as_mut())));
                 if let Poll::Ready(output) = once.await {
                     return Some(output);
@@ -76,6 +81,14 @@ impl Bed {
             if self.clock.monotonic() >= to && next != Some(to) {
                 return None;
             }
+            if done != self.done() {
+                (done, barren) = (self.done(), 0);
+            }
+            barren += 1;
+            if barren > BARREN_JUMPS_MAX && until.is_none() {
+                self.give_up("timers run out, and nothing comes of it")
+                    .await;
+            }
             jumps += 1;
             if jumps > JUMPS_MAX || to.saturating_sub(begin) > TIME_MAX {
                 self.give_up("it does not end").await;
@@ -99,6 +112,11 @@ impl Bed {
         None
     }
 
+    /// How much devices have done, and how much was recorded.
+    fn done(&self) -> (u64, u64) {
+        (self.fleet.steps(), self.store.appends())
+    }
+
     /// Something of the bed's own has something to do.
     fn is_busy(&self) -> bool {
         self.driver.is_busy() || self.spawned.iter().any(super::part::Part::is_busy)
@@ -112,8 +130,11 @@ impl Bed {
         if others { QUIET_TURNS } else { 0 }
     }
 
-    /// A panic of a part fails the test.
+    /// A panic of a part, or of a script, fails the test.
     async fn pass_panics_on(&mut self) {
+        if let Some(panic) = self.fleet.panic() {
+            std::panic::resume_unwind(panic);
+        }
         for part in self.spawned.iter_mut().chain([&mut self.driver]) {
             if let Some(panic) = part.panic().await {
                 std::panic::resume_unwind(panic);

@@ -1,11 +1,16 @@
 //! A fleet that does what a test says, and the connection to it.
 
 use std::{
+    any::Any,
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -42,6 +47,17 @@ struct Shared {
     state: Mutex<State>,
     /// Something is to be done earlier than who hears the fleet may know.
     changed: Notify,
+    asking: Arc<Asking>,
+}
+
+/// Asking the script.
+#[derive(Default)]
+struct Asking {
+    /// It is under way.
+    now: AtomicBool,
+    /// What it panicked with: an assertion of the test's, say. The engine would take it for trouble of
+    /// the transport.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 struct State {
@@ -57,6 +73,8 @@ struct State {
     heard: VecDeque<Heard>,
     /// Why the link can't be had.
     broken: Option<String>,
+    /// How many steps all devices have taken.
+    steps: u64,
     at_work: u32,
     most_at_work: u32,
     /// Operations of devices that were removed.
@@ -98,6 +116,7 @@ impl Fleet {
             is_heard: false,
             heard: VecDeque::new(),
             broken: None,
+            steps: 0,
             at_work: 0,
             most_at_work: 0,
             removed: 0,
@@ -108,6 +127,7 @@ impl Fleet {
                 table,
                 state: Mutex::new(state),
                 changed: Notify::new(),
+                asking: Arc::default(),
             }),
         }
     }
@@ -177,8 +197,22 @@ impl Fleet {
         });
     }
 
-    /// What each device does with an update. It must not use the fleet itself.
-    pub fn on_update(&self, script: impl FnMut(&Device) -> Play + Send + 'static) {
+    /// What each device does with an update.
+    ///
+    /// # Panics
+    /// Later, in the bed: where the script does; and if it uses the fleet itself, since it is asked in
+    /// the middle of a step.
+    pub fn on_update(&self, mut script: impl FnMut(&Device) -> Play + Send + 'static) {
+        let asking = self.shared.asking.clone();
+        let script = move |device: &Device| {
+            asking.now.store(true, Ordering::Relaxed);
+            let play = catch_unwind(AssertUnwindSafe(|| script(device)));
+            asking.now.store(false, Ordering::Relaxed);
+            play.unwrap_or_else(|panic| {
+                *asking.panic() = Some(panic);
+                Play::Silent
+            })
+        };
         self.with_all(|state, _| state.script = Box::new(script));
     }
 
@@ -254,6 +288,16 @@ impl Fleet {
     /// The ids of all devices.
     pub fn devices(&self) -> Vec<DeviceId> {
         self.with_all(|state, _| state.devices.keys().cloned().collect())
+    }
+
+    /// What a script has panicked with.
+    pub(super) fn panic(&self) -> Option<Box<dyn Any + Send>> {
+        self.shared.asking.panic().take()
+    }
+
+    /// How many steps all devices have taken.
+    pub(super) fn steps(&self) -> u64 {
+        self.shared.lock().steps
     }
 
     /// One line on each device that is not at rest, and how many there are.
@@ -349,8 +393,16 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
+        let asking = self.asking.now.load(Ordering::Relaxed);
+        assert!(!asking, "the script of a fleet uses the fleet itself");
         // A script that panics fails its test; what is left is only looked at.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Asking {
+    fn panic(&self) -> MutexGuard<'_, Option<Box<dyn Any + Send>>> {
+        self.panic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -362,6 +414,7 @@ impl State {
                 self.agenda.insert((at, id));
                 return;
             }
+            self.steps += 1;
             let mut heard = vec![];
             self.change(&id, |device, context| heard = device.step(at, context));
             if self.is_heard {
@@ -439,10 +492,12 @@ impl Drop for Listener {
 #[async_trait]
 impl Transport for Fleet {
     async fn run(&self, inbox: Inbox) -> Result<(), TransportError> {
-        let mut listener = self.listen();
-        if self.shared.lock().broken.is_none() {
-            inbox.link_up();
+        let broken = || self.shared.lock().broken.clone();
+        if let Some(why) = broken() {
+            return Err(TransportError::disconnected(why));
         }
+        let mut listener = self.listen();
+        inbox.link_up();
         while let Some(heard) = listener.next().await {
             match heard {
                 Heard::Presence(device, presence) => inbox.presence(&device, presence),
@@ -451,8 +506,7 @@ impl Transport for Fleet {
                 _ => {}
             }
         }
-        let why = self.shared.lock().broken.clone();
-        let why = why.unwrap_or_else(|| "another listens to the fleet".into());
+        let why = broken().unwrap_or_else(|| "another listens to the fleet".into());
         Err(TransportError::disconnected(why))
     }
 
@@ -482,6 +536,14 @@ impl Transport for Fleet {
     async fn close(&self) {
         // Who listened hears nothing any more.
         self.with_all(|state, _| state.is_heard = false);
+    }
+}
+
+impl fmt::Debug for Asking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asking")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
     }
 }
 

@@ -34,11 +34,16 @@ struct State {
     rng: Rng,
     /// The next append is never answered.
     doomed: bool,
+    appends: u64,
 }
 
 impl CrashStore {
     pub(super) fn new(log: MemoryStore, rng: Rng) -> Self {
-        let state = State { rng, doomed: false };
+        let state = State {
+            rng,
+            doomed: false,
+            appends: 0,
+        };
         Self {
             log,
             shared: Arc::new(Shared {
@@ -50,6 +55,11 @@ impl CrashStore {
 
     pub(super) fn log(&self) -> &MemoryStore {
         &self.log
+    }
+
+    /// How many appends there were.
+    pub(super) fn appends(&self) -> u64 {
+        self.lock().appends
     }
 
     /// Waits for the next append, which happens or not, by the seed, and is never answered.
@@ -75,6 +85,7 @@ impl EventStore for CrashStore {
     async fn append(&self, batch: Vec<Append>) -> Vec<Result<Version, AppendError>> {
         let (before, after, doomed, lost) = {
             let mut state = self.lock();
+            state.appends += 1;
             let doomed = std::mem::take(&mut state.doomed);
             let rng = &mut state.rng;
             (rng.below(3), rng.below(3), doomed, rng.coin())

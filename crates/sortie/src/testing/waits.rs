@@ -1,11 +1,13 @@
 //! Who waits for what, when nothing can happen any more.
 
+use std::collections::BTreeMap;
+
 use sortie_core::{Status, TargetStatus};
 
 use super::Bed;
 use crate::{CampaignHandle, Progress, QueryError, TargetFilter, TargetRow};
 
-/// So many lines of one kind are enough to see what is wrong.
+/// So many of one kind are enough to see what is wrong.
 const LINES: usize = 12;
 
 impl Bed {
@@ -35,7 +37,16 @@ impl Bed {
         }
         let (lines, devices) = self.fleet.lines();
         push(&mut text, &format!("the fleet has {devices} devices"));
-        list(&mut text, &lines, "more that are offline or at work");
+        for line in lines.iter().take(LINES) {
+            push(&mut text, &format!("  {line}"));
+        }
+        if lines.len() > LINES {
+            let more = lines.len() - LINES;
+            push(
+                &mut text,
+                &format!("  and {more} more that are offline or at work"),
+            );
+        }
         text
     }
 
@@ -58,9 +69,20 @@ impl Bed {
         match self.ask(targets).await {
             Some(Ok(targets)) => {
                 let paused = matches!(progress.status, Status::Paused | Status::Pausing);
-                let waits = |row: &TargetRow| why(row, paused);
-                let lines: Vec<String> = targets.iter().filter_map(waits).collect();
-                list(text, &lines, "more targets that wait");
+                let mut by_cause: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+                for row in &targets {
+                    if let Some(why) = why(row, paused) {
+                        by_cause.entry(why).or_default().push(row.device.as_str());
+                    }
+                }
+                for (why, devices) in by_cause {
+                    let named = devices[..devices.len().min(LINES)].join(", ");
+                    let more = match devices.len().saturating_sub(LINES) {
+                        0 => String::new(),
+                        more => format!(" and {more} more"),
+                    };
+                    push(text, &format!("  {why}: {named}{more}"));
+                }
             }
             Some(Err(error)) => push(text, &format!("  targets: {error}")),
             None => push(text, "  targets: no answer"),
@@ -70,7 +92,7 @@ impl Bed {
 
 /// For what a target waits; `None`: it is terminal.
 fn why(row: &TargetRow, paused: bool) -> Option<String> {
-    let why = match row.status {
+    Some(match row.status {
         TargetStatus::InProgress => match row.heard {
             Some(status) => format!("in progress, its last word was {status:?}"),
             None => "in progress, and it has said nothing on it".into(),
@@ -84,21 +106,10 @@ fn why(row: &TargetRow, paused: bool) -> Option<String> {
             _ => "idle: waits for a slot".into(),
         },
         _ => return None,
-    };
-    Some(format!("{}: {why}", row.device))
+    })
 }
 
 fn push(text: &mut String, line: &str) {
     text.push('\n');
     text.push_str(line);
-}
-
-/// Some of the lines, and how many there are more.
-fn list(text: &mut String, lines: &[String], more: &str) {
-    for line in lines.iter().take(LINES) {
-        push(text, &format!("  {line}"));
-    }
-    if lines.len() > LINES {
-        push(text, &format!("  and {} {more}", lines.len() - LINES));
-    }
 }

@@ -47,6 +47,7 @@ async fn wherever_the_engine_crashes_every_device_is_updated_once_and_the_limit_
 
 #[tokio::test]
 async fn an_append_that_is_in_doubt_is_neither_lost_nor_done_twice() {
+    let [mut happened, mut lost] = [0; 2];
     for seed in 0..10 {
         let what = format!("seed {seed}");
         let mut bed = Bed::start(seed).await.unwrap();
@@ -56,7 +57,10 @@ async fn an_append_that_is_in_doubt_is_neither_lost_nor_done_twice() {
         let id = bed.run(my_app::roll_out(bed.engine())).await.unwrap().id();
         for crash in 0..6 {
             bed.run_for(Duration::from_secs(crash * 7)).await;
+            let before = recorded(&bed);
             bed.crash_in_append().await;
+            let is_there = recorded(&bed) > before;
+            *(if is_there { &mut happened } else { &mut lost }) += 1;
             bed.run_for(Duration::from_secs(crash * 3)).await;
             bed.restart().await.unwrap();
         }
@@ -65,6 +69,17 @@ async fn an_append_that_is_in_doubt_is_neither_lost_nor_done_twice() {
         assert_eq!(end.successful, 25, "{what}: {end}");
         holds(&bed, &what);
     }
+    assert!(
+        happened > 10 && lost > 10,
+        "{happened} happened, {lost} lost"
+    );
+}
+
+/// How many commits the log has.
+fn recorded(bed: &Bed) -> usize {
+    let streams = bed.log().streams_now().into_iter();
+    let commits = streams.map(|stream| bed.log().read_now(stream, 0, usize::MAX).commits.len());
+    commits.sum()
 }
 
 #[tokio::test]

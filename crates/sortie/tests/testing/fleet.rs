@@ -109,6 +109,49 @@ async fn c1_an_outage_of_the_link_fails_nobody() {
 }
 
 #[tokio::test]
+async fn c5_steps_of_the_wall_clock_change_nothing() {
+    let mut bed = Bed::start(7).await.unwrap();
+    add(&bed, 30);
+    bed.fleet()
+        .on_update(|_| Play::Succeeds(Duration::from_mins(10)));
+    let campaign = bed.run(my_app::roll_out(bed.engine())).await.unwrap();
+    for hours in [11, -23, 14] {
+        bed.run_for(Duration::from_mins(3)).await;
+        bed.clock().step_wall(hours * 3_600_000);
+    }
+    let end = bed.run(campaign.finished()).await.unwrap();
+    assert_eq!((end.successful, end.failed), (30, 0));
+    assert!(bed.now() < Duration::from_mins(31), "{:?}", bed.now());
+}
+
+#[tokio::test]
+#[should_panic(expected = "the script of a fleet uses the fleet itself")]
+async fn a_script_that_uses_its_fleet_is_told_so() {
+    let mut bed = Bed::start(8).await.unwrap();
+    add(&bed, 1);
+    let fleet = bed.fleet().clone();
+    bed.fleet().on_update(move |_| {
+        fleet.offline("gw-0001");
+        Play::Stalls
+    });
+    let campaign = bed.run(my_app::roll_out(bed.engine())).await.unwrap();
+    let _ = bed.run(campaign.finished()).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "gw-0002 is never asked")]
+async fn what_a_script_asserts_fails_the_test() {
+    let mut bed = Bed::start(9).await.unwrap();
+    add(&bed, 2);
+    bed.fleet().on_update(|device| {
+        assert_ne!(device.id().as_str(), "gw-0002", "gw-0002 is never asked");
+        Play::Stalls
+    });
+    let campaign = bed.run(my_app::roll_out(bed.engine())).await.unwrap();
+    let _ = bed.run(campaign.finished()).await;
+}
+
+#[tokio::test]
 #[should_panic(expected = "the fleet has no device gw-0002")]
 async fn a_device_that_is_not_there_is_named() {
     let bed = Bed::start(6).await.unwrap();

@@ -59,7 +59,7 @@ async fn a_target_that_is_offline_is_named() {
             "link up for ",
             "store up",
             "campaign \"Pilot 1.4.0\": in_progress: 1 idle, 0 of 10 in progress, 2 successful, 0 failed",
-            "  gw-0002: idle: offline",
+            "  idle: offline: gw-0002",
             "the fleet has 3 devices\n  gw-0002: offline, runs 1.3.0",
         ],
     );
@@ -88,7 +88,7 @@ async fn a_campaign_that_waits_for_a_hand_or_is_paused_says_so() {
         &text,
         &[
             "paused: 10 idle, 0 of 10 in progress, 10 successful",
-            ": idle: the campaign is paused",
+            "  idle: the campaign is paused: gw-0011, gw-0012, gw-0013,",
         ],
     );
 }
@@ -115,10 +115,33 @@ async fn a_target_that_another_campaign_holds_says_which() {
     says(
         &text,
         &[
-            &format!("  gw-0001: idle: held by campaign/{first}"),
-            "  gw-0001: in progress, its last word was Downloading",
+            &format!("  idle: held by campaign/{first}: gw-0001"),
+            "  in progress, its last word was Downloading: gw-0001",
             "  gw-0001: online, runs 1.3.0, Downloading of operation ",
             ", and nothing comes after that in its play",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_target_in_its_backoff_and_those_that_wait_for_a_slot_say_so() {
+    let mut bed = bed().await;
+    add(&bed, 40);
+    bed.fleet().on_update(|_| Play::Stalls);
+    for device in ["gw-0001", "gw-0002"] {
+        bed.fleet().plays(device, [Play::Busy]);
+    }
+    // All are heard before they are pushed, so that the order is the snapshot's (P1).
+    bed.run_for(Duration::from_secs(1)).await;
+    bed.run(my_app::roll_out(bed.engine())).await.unwrap();
+    bed.run_for(Duration::from_secs(1)).await;
+    let text = stuck(bed.run(spins())).await;
+    says(
+        &text,
+        &[
+            "  idle: tried before (device_busy), in its backoff: gw-0001, gw-0002\n",
+            "  idle: waits for a slot: gw-0013, gw-0014, gw-0015, gw-0016, gw-0017, gw-0018, \
+             gw-0019, gw-0020, gw-0021, gw-0022, gw-0023, gw-0024 and 16 more\n",
         ],
     );
 }
@@ -127,13 +150,17 @@ async fn a_target_that_another_campaign_holds_says_which() {
 async fn a_link_that_is_down_and_an_engine_that_is_gone_are_named() {
     let mut bed = bed().await;
     add(&bed, 1);
-    bed.run(my_app::roll_out(bed.engine())).await.unwrap();
+    let campaign = bed.run(my_app::roll_out(bed.engine())).await.unwrap();
     bed.fleet().break_link("the broker is away");
-    bed.run_for(Duration::from_hours(1)).await;
-    let text = stuck(bed.run(spins())).await;
+    // The engine tries again for ever.
+    let text = stuck(bed.run(campaign.finished())).await;
     says(
         &text,
-        &["link down for ", ": the broker is away, next try in "],
+        &[
+            "nothing can happen any more: timers run out, and nothing comes of it",
+            "link down for ",
+            ": the broker is away, next try in ",
+        ],
     );
     bed.crash();
     let text = stuck(bed.run(pending::<()>())).await;

@@ -66,6 +66,21 @@ async fn a_file_that_is_hashed_on_a_thread_is_waited_for() {
     assert_eq!(artifact.size(), 1 << 20);
 }
 
+#[tokio::test]
+async fn an_engine_shuts_down_in_order_and_another_goes_on() {
+    let mut bed = Bed::start(2).await.unwrap();
+    add(&bed, 20);
+    let campaign = bed.run(my_app::roll_out(bed.engine())).await.unwrap();
+    bed.run_for(Duration::from_secs(30)).await;
+    let engine = bed.engine();
+    bed.run(engine.shutdown()).await.unwrap();
+    bed.run_for(Duration::from_mins(5)).await;
+    bed.restart().await.unwrap();
+    let campaign = bed.engine().campaign(campaign.id()).await.unwrap();
+    let end = bed.run(campaign.finished()).await.unwrap();
+    assert_eq!((end.successful, bed.fleet().operations_seen()), (20, 20));
+}
+
 /// A table that answers from another thread.
 #[derive(Debug, Default)]
 struct Threaded(MemoryInventory);
