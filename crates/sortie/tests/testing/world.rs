@@ -25,11 +25,17 @@ async fn on_several_threads_the_order_would_be_chance_so_it_is_refused() {
 async fn tasks_that_the_code_under_test_spawns_run_before_time_passes() {
     let mut bed = Bed::start(1).await.unwrap();
     add(&bed, 1);
+    bed.run_for(Duration::from_secs(1)).await;
+    let (begin, clock) = (bed.now(), bed.clock().clone());
+    bed.spawn(async move {
+        let next = clock.monotonic() + Duration::from_millis(1);
+        clock.sleep_until(next).await;
+    });
     let engine = bed.engine();
     let work = async move {
-        // 500 tasks, each woken by the one before.
+        // 2,000 tasks, each woken by the one before.
         let (first, mut before) = oneshot::channel::<()>();
-        for _ in 0..500 {
+        for _ in 0..2_000 {
             let (next, after) = oneshot::channel::<()>();
             tokio::spawn(async move {
                 before.await.unwrap();
@@ -42,7 +48,7 @@ async fn tasks_that_the_code_under_test_spawns_run_before_time_passes() {
         my_app::roll_out(engine).await.unwrap()
     };
     let campaign = bed.run(async { tokio::spawn(work).await.unwrap() }).await;
-    assert_eq!(bed.now(), Duration::ZERO);
+    assert_eq!(bed.now(), begin);
     let watched = campaign.watch();
     let last = tokio::spawn(async move {
         let mut watched = watched;
