@@ -176,6 +176,12 @@ impl Scripted {
         self.say(now, rng, |id| Heard::Presence(id, presence));
     }
 
+    /// All that is retained of it is deleted (D1).
+    pub(super) fn forget(&mut self) {
+        self.register = None;
+        self.ended.clear();
+    }
+
     /// What somebody who begins to hear it is told: what is in its retained registers.
     pub(super) fn retell(&mut self, now: Duration, rng: &mut Rng) {
         self.outbound.clear();

@@ -17,8 +17,8 @@ use std::{
 
 use sortie_core::{Device, DeviceId, OperationId};
 use sortie_ports::{
-    Clock, Delivery, Heard, Inbox, MemoryInventory, Registers, Request, Transport, TransportError,
-    async_trait,
+    Clock, Delivery, Forget, Heard, Inbox, MemoryInventory, Registers, Request, Transport,
+    TransportError, async_trait,
 };
 use sortie_protocol::{Report, Request as RequestBody};
 use tokio::sync::Notify;
@@ -531,6 +531,11 @@ impl Transport for Fleet {
 
     fn registers(&self) -> Registers {
         Registers::Retained
+    }
+
+    async fn forget(&self, removed: &Forget) -> Delivery {
+        self.with_all(|state, _| state.change(&removed.device, |device, _| device.forget()));
+        Delivery::Sent
     }
 
     async fn close(&self) {

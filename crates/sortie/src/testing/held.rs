@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sortie_core::{Device, DeviceId};
+use sortie_core::{Device, DeviceId, SystemModelId};
 use sortie_ports::{DevicePage, Inventory, InventoryError, async_trait};
 
 use super::ManualClock;
@@ -24,5 +24,10 @@ impl Inventory for HeldInventory {
     async fn exist(&self, ids: &[DeviceId]) -> Result<Vec<bool>, InventoryError> {
         let _hold = self.clock.hold();
         self.inner.exist(ids).await
+    }
+
+    async fn system_model(&self, id: &DeviceId) -> Result<Option<SystemModelId>, InventoryError> {
+        let _hold = self.clock.hold();
+        self.inner.system_model(id).await
     }
 }
