@@ -7,7 +7,7 @@ mod far_end;
 use std::time::Duration;
 
 use sortie::{
-    Artifact, CampaignHandle, CampaignOutcome, Sha256, TargetReason,
+    Artifact, CampaignHandle, CampaignOutcome, DevicePage, Inventory, Sha256, TargetReason,
     testing::{Bed, Play},
 };
 use sortie_units::{Hub, Mac, Release, Unit, Units, roll_out};
@@ -129,6 +129,29 @@ async fn a_unit_that_goes_silent_under_way_fails_alone() {
     assert_eq!((end.successful, end.failed, end.abandoned), (39, 1, 1));
     let row = campaign.target(&lost.parse().unwrap()).await.unwrap();
     assert_eq!(row.reason, Some(TargetReason::Stalled));
+    assert_eq!(row.online, Some(false), "its connection is gone");
+}
+
+#[tokio::test]
+async fn each_row_is_on_one_page() {
+    let units = Units::default();
+    for n in 1..=40 {
+        units.put(unit(n, "field"));
+    }
+    let mut page = DevicePage::first("unit-r1".parse().unwrap(), 7);
+    let mut seen = vec![];
+    loop {
+        let devices = units.page(&page).await.unwrap();
+        seen.extend(devices.iter().map(|device| device.id().clone()));
+        if devices.len() < page.limit {
+            break;
+        }
+        page = page.following(seen[seen.len() - 1].clone());
+    }
+    assert!(seen.len() == 40 && seen.is_sorted(), "{seen:?}");
+    let stranger = "02:00:00:00:00:ff".parse().unwrap();
+    let exist = units.exist(&[seen[7].clone(), stranger]).await.unwrap();
+    assert_eq!(exist, [true, false]);
 }
 
 #[tokio::test]
