@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sortie::{
-    CampaignOutcome, Device, NewManualUpdate, TargetReason,
+    CampaignOutcome, Device, TargetReason,
     testing::{Bed, Play},
 };
 
@@ -122,52 +122,6 @@ async fn c5_steps_of_the_wall_clock_change_nothing() {
     let end = bed.run(campaign.finished()).await.unwrap();
     assert_eq!((end.successful, end.failed), (30, 0));
     assert!(bed.now() < Duration::from_mins(31), "{:?}", bed.now());
-}
-
-#[tokio::test]
-async fn d1_a_device_that_is_removed_fails_alone_and_is_not_counted() {
-    for told in [true, false] {
-        let mut bed = Bed::start(10).await.unwrap();
-        add(&bed, 15);
-        bed.fleet().offline("gw-0014");
-        let campaign = bed.run(my_app::roll_out(bed.engine())).await.unwrap();
-        bed.run_for(Duration::from_secs(10)).await;
-        bed.fleet().remove("gw-0014");
-        if told {
-            let engine = bed.engine();
-            let gone = "gw-0014".parse().unwrap();
-            let tells = async { engine.device_removed(&gone).await };
-            bed.run(tells).await.unwrap();
-        } else {
-            // It comes back, and the engine asks the table before it pushes.
-            let device = Device::new("gw-0014", "gateway-g2").unwrap();
-            bed.fleet().add(device, "1.3.0");
-            bed.fleet().inventory().remove(&"gw-0014".parse().unwrap());
-        }
-        let end = bed.run(campaign.finished()).await.unwrap();
-        assert_eq!(end.outcome, Some(CampaignOutcome::Success), "{told}");
-        assert_eq!((end.successful, end.failed, end.failed_counted), (14, 1, 0));
-        assert_eq!(bed.fleet().operations_seen(), 14, "{told}");
-    }
-}
-
-#[tokio::test]
-async fn m1_a_manual_update_is_done_by_one_device_even_at_the_same_version() {
-    let mut bed = Bed::start(11).await.unwrap();
-    add(&bed, 2);
-    bed.fleet().runs("gw-0001", "1.4.0");
-    bed.run_for(Duration::from_secs(1)).await;
-    let engine = bed.engine();
-    let update = async {
-        engine.declare(my_app::catalog()).await.unwrap();
-        let image = "gateway-os@1.4.0".parse().unwrap();
-        let new = NewManualUpdate::base_image("gw-0001".parse().unwrap(), image);
-        engine.manual_update(new).await.unwrap().finished().await
-    };
-    let end = bed.run(update).await.unwrap();
-    assert_eq!(end.reason, Some(TargetReason::Updated));
-    assert!(bed.now() > Duration::from_mins(1), "it did it again");
-    assert_eq!(bed.fleet().operations_seen(), 1);
 }
 
 #[tokio::test]
