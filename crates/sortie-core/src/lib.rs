@@ -15,6 +15,8 @@ mod claim;
 mod device;
 pub mod explain;
 mod fleet;
+#[cfg(test)]
+mod golden;
 mod ids;
 mod invalid;
 mod selector;
