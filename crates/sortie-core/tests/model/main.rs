@@ -4,7 +4,8 @@
 //! Three campaigns and two manual updates share a fleet of five devices. `step.rs` says what may happen
 //! to them. `engine/` does it to the core, with the test as the node; `reference/` to plain lists, by
 //! the rules; `agree.rs` compares all that can be seen after every step. `versions.rs` knows versions
-//! by heart.
+//! by heart. `invariants.rs` holds the named properties of design 9, checked by `log.rs`, a plain reading of
+//! the log, and not by the reference.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +14,8 @@
 
 mod agree;
 mod engine;
+mod invariants;
+mod log;
 mod reference;
 mod said;
 mod step;

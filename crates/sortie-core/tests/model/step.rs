@@ -113,6 +113,26 @@ pub(crate) enum Ask {
     Manual(Box<Manual>),
 }
 
+/// A device, as a target of a stream.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Who {
+    /// This stream's target on this device, there or not.
+    Of(usize, usize),
+    /// One of those that are under way, counted through all streams; any, if none is.
+    UnderWay(usize),
+}
+
+impl Who {
+    /// Stream and device, if `under_way` are under way, in order.
+    pub(crate) fn resolve(self, under_way: &[(usize, usize)]) -> (usize, usize) {
+        match self {
+            Self::Of(stream, device) => (stream, device),
+            Self::UnderWay(n) if under_way.is_empty() => (n % STREAMS, n % DEVICES),
+            Self::UnderWay(n) => under_way[n % under_way.len()],
+        }
+    }
+}
+
 /// Which operation a device names.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum About {
@@ -180,21 +200,18 @@ pub(crate) enum Step {
         births: bool,
     },
     Report {
-        stream: usize,
-        device: usize,
+        who: Who,
         about: About,
         word: Word,
     },
     Progress {
-        stream: usize,
-        device: usize,
+        who: Who,
         about: About,
         status: &'static str,
         percent: u8,
     },
     SendRefused {
-        stream: usize,
-        device: usize,
+        who: Who,
         about: About,
     },
     /// The holder of the device's claim is to raise its number by this much (W5).
@@ -204,8 +221,7 @@ pub(crate) enum Step {
     },
     /// The device was removed from the inventory, as this stream hears (D1).
     Removed {
-        stream: usize,
-        device: usize,
+        who: Who,
     },
     /// The uploaded file is gone, needed or not (M2).
     UploadDeleted {
@@ -325,11 +341,11 @@ fn ask() -> impl Strategy<Value = Ask> {
         1 => spec().prop_map(Ask::Create),
         1 => spec().prop_map(Ask::Edit),
         1 => Just(Ask::Delete),
-        2 => Just(Ask::Start),
+        3 => Just(Ask::Start),
         4 => Just(Ask::Pause),
         6 => Just(Ask::Resume),
         2 => Just(Ask::Cancel),
-        6 => (0..=DEVICES).prop_map(Ask::CancelOperation),
+        9 => (0..=DEVICES).prop_map(Ask::CancelOperation),
     ]
 }
 
@@ -337,7 +353,7 @@ fn manual() -> impl Strategy<Value = Manual> {
     let source = prop_oneof![
         3 => select(vec![("2.0.0", "m"), ("1.0.0", "m"), ("2.0.0", "other")])
             .prop_map(|(version, model)| Source::Image(version, model)),
-        1 => Just(Source::File("f")),
+        2 => Just(Source::File("f")),
         1 => Just(Source::Url),
     ];
     let until = prop_oneof![1 => Just(None), 2 => (-10_i64..300).prop_map(|s| Some(s * 1_000))];
@@ -385,6 +401,13 @@ fn about() -> impl Strategy<Value = About> {
     ]
 }
 
+fn who() -> impl Strategy<Value = Who> {
+    prop_oneof![
+        1 => (0..STREAMS, 0..DEVICES).prop_map(|(stream, device)| Who::Of(stream, device)),
+        2 => (0_usize..100).prop_map(Who::UnderWay),
+    ]
+}
+
 fn word() -> impl Strategy<Value = Word> {
     let any_word = (
         select(STATUSES.to_vec()),
@@ -416,7 +439,13 @@ fn word() -> impl Strategy<Value = Word> {
         code: None,
         reason: None,
     });
-    prop_oneof![6 => any_word, 2 => busy, 1 => canceled, 1 => success]
+    let failure = select(CODES.to_vec()).prop_map(|code| Word {
+        status: "Failure",
+        percent: 0,
+        code,
+        reason: None,
+    });
+    prop_oneof![6 => any_word, 3 => failure, 2 => busy, 1 => canceled, 1 => success]
 }
 
 fn passing() -> impl Strategy<Value = Passing> {
@@ -456,7 +485,11 @@ fn begin() -> impl Strategy<Value = Step> {
     });
     let snapshot = (0..CAMPAIGNS, prop::bool::weighted(0.05))
         .prop_map(|(campaign, empty)| Step::Snapshot { campaign, empty });
-    prop_oneof![create, snapshot]
+    let manual = (CAMPAIGNS..STREAMS, manual()).prop_map(|(stream, manual)| Step::Command {
+        stream,
+        ask: Ask::Manual(manual.into()),
+    });
+    prop_oneof![3 => create, 3 => snapshot, 1 => manual]
 }
 
 fn pump() -> impl Strategy<Value = Step> {
@@ -471,16 +504,19 @@ fn pump() -> impl Strategy<Value = Step> {
 
 /// What is heard of a device's operation.
 fn heard() -> impl Strategy<Value = Step> {
-    let place = || (0..STREAMS, 0..DEVICES, about());
-    let progress = (select(STATUSES.to_vec()), select(vec![0_u8, 30, 60]));
+    let report = (who(), about(), word());
+    let status = select(STATUSES.to_vec());
+    let progress = (who(), about(), status, select(vec![0_u8, 30, 60]));
+    let progress = progress.prop_map(|(who, about, status, percent)| Step::Progress {
+        who,
+        about,
+        status,
+        percent,
+    });
     prop_oneof![
-        20 => (place(), word()).prop_map(|((stream, device, about), word)| {
-            Step::Report { stream, device, about, word }
-        }),
-        2 => (place(), progress).prop_map(|((stream, device, about), (status, percent))| {
-            Step::Progress { stream, device, about, status, percent }
-        }),
-        1 => place().prop_map(|(stream, device, about)| Step::SendRefused { stream, device, about }),
+        20 => report.prop_map(|(who, about, word)| Step::Report { who, about, word }),
+        2 => progress,
+        1 => (who(), about()).prop_map(|(who, about)| Step::SendRefused { who, about }),
     ]
 }
 
@@ -491,7 +527,7 @@ fn trouble() -> impl Strategy<Value = Step> {
         2 => (prop::bool::weighted(0.7), prop::bool::weighted(0.8))
             .prop_map(|(up, births)| Step::Link { up, births }),
         2 => (0..DEVICES, 0_u64..3).prop_map(|(device, above)| Step::Raise { device, above }),
-        1 => (0..STREAMS, 0..DEVICES).prop_map(|(stream, device)| Step::Removed { stream, device }),
+        1 => who().prop_map(|who| Step::Removed { who }),
         2 => (0..STREAMS, 0_usize..=100)
             .prop_map(|(stream, snapshot_percent)| Step::Restart { stream, snapshot_percent }),
         2 => (0..STREAMS).prop_map(|stream| Step::LostPump { stream }),

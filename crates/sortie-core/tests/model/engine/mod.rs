@@ -18,9 +18,10 @@ use sortie_protocol::{BaseImage, Birth, Generation, Progress};
 use uuid::Uuid;
 
 use super::{
+    log::Log,
     reference::SETTLE,
     said::{Operation, Said},
-    step::{About, Ask, CAMPAIGNS, DEVICES, Passing, STREAMS, Setup, Step},
+    step::{About, Ask, CAMPAIGNS, DEVICES, Passing, STREAMS, Setup, Step, Who},
 };
 use words::{device_id, device_number, index};
 
@@ -62,6 +63,8 @@ pub(crate) struct Engine {
     pub(crate) said: Vec<Said>,
     /// Each decision of the last step, as the core put it.
     pub(crate) outputs: Vec<(usize, Output)>,
+    /// All that was ever made durable, see [`Self::log`].
+    pub(crate) all: Vec<(usize, CampaignEvent)>,
 }
 
 fn nonce(stream: usize, epoch: u64) -> Uuid {
@@ -112,6 +115,7 @@ impl Engine {
             operations: BTreeMap::new(),
             said: vec![],
             outputs: vec![],
+            all: vec![],
         };
         for stream in 0..STREAMS {
             engine.own(stream);
@@ -121,6 +125,11 @@ impl Engine {
 
     pub(crate) fn state(&self, stream: usize) -> &State {
         self.streams[stream].campaign.state()
+    }
+
+    /// All that was ever made durable.
+    pub(crate) fn log(&self) -> Log<'_> {
+        Log(&self.all)
     }
 
     pub(crate) fn now(&self, stream: usize) -> Now {
@@ -198,6 +207,8 @@ impl Engine {
         }
         said.events = out.events.iter().map(|event| self.line(event)).collect();
         if !out.events.is_empty() {
+            let news = out.events.iter().cloned();
+            self.all.extend(news.map(|event| (stream, event)));
             let live = &mut self.streams[stream];
             live.log.push(Commit {
                 at: now.at,
@@ -287,8 +298,19 @@ impl Engine {
         due.map_or(0, |due| due.0).saturating_sub(self.listened) + self.settling
     }
 
+    /// Streams and devices whose operations are under way.
+    pub(crate) fn under_way(&self) -> Vec<(usize, usize)> {
+        let of = |stream: usize| {
+            let devices = self.log().devices(stream);
+            let targets = self.log().in_progress(stream).into_iter();
+            targets.map(move |target| (stream, devices[target.index()]))
+        };
+        (0..STREAMS).flat_map(of).collect()
+    }
+
     /// The operation that a device names, of those that the log knows.
-    pub(crate) fn named(&self, stream: usize, device: usize, about: About) -> OperationId {
+    pub(crate) fn named(&self, who: Who, about: About) -> OperationId {
+        let (stream, device) = who.resolve(&self.under_way());
         let of = |stream: usize, device: usize, back: usize| {
             let mut all: Vec<_> = self
                 .operations
@@ -310,7 +332,8 @@ impl Engine {
     }
 
     /// An input about one device's target in one stream, if it has one there.
-    fn about(&mut self, stream: usize, device: usize, input: impl FnOnce(TargetIndex) -> Input) {
+    fn about(&mut self, who: Who, input: impl FnOnce(TargetIndex) -> Input) {
+        let (stream, device) = who.resolve(&self.under_way());
         if let Some(target) = self.target_of(stream, device) {
             self.input(stream, input(index(target)));
         }
@@ -402,48 +425,34 @@ impl Engine {
                 self.device_changed(*device);
             }
             Step::Link { up, births } => self.set_link(*up, *births),
-            Step::Report {
-                stream,
-                device,
-                about,
-                word,
-            } => {
-                let report = words::report(self.named(*stream, *device, *about), word);
-                self.about(*stream, *device, |target| {
-                    Input::Report(target, report.into())
-                });
+            Step::Report { who, about, word } => {
+                let report = words::report(self.named(*who, *about), word);
+                self.about(*who, |target| Input::Report(target, report.into()));
             }
             Step::Progress {
-                stream,
-                device,
+                who,
                 about,
                 status,
                 percent,
             } => {
                 let progress = Progress {
-                    operation: self.named(*stream, *device, *about).0,
+                    operation: self.named(*who, *about).0,
                     status: words::status(status),
                     percent: *percent,
                 };
-                self.about(*stream, *device, |target| Input::Progress(target, progress));
+                self.about(*who, |target| Input::Progress(target, progress));
             }
-            Step::SendRefused {
-                stream,
-                device,
-                about,
-            } => {
-                let operation = self.named(*stream, *device, *about);
-                self.about(*stream, *device, |target| {
-                    Input::SendRefused(target, operation)
-                });
+            Step::SendRefused { who, about } => {
+                let operation = self.named(*who, *about);
+                self.about(*who, |target| Input::SendRefused(target, operation));
             }
-            Step::Removed { stream, device } => {
-                self.about(*stream, *device, Input::DeviceRemoved);
+            Step::Removed { who } => {
+                self.about(*who, Input::DeviceRemoved);
             }
             Step::Raise { device, above } => {
                 if let Some(row) = self.fleet.device(self.slots[*device]).claim().cloned() {
                     let holder = self.operations[&row.operation].stream;
-                    self.about(holder, *device, |target| {
+                    self.about(Who::Of(holder, *device), |target| {
                         Input::Raise(target, row.number + above)
                     });
                 }

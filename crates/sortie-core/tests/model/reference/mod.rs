@@ -14,7 +14,7 @@ use std::fmt;
 
 use super::{
     said::{Operation, Said},
-    step::{About, Ask, DEVICES, Passing, STREAMS, Setup, Step},
+    step::{About, Ask, DEVICES, Passing, STREAMS, Setup, Step, Who},
     versions::{Verdict, eligibility},
 };
 use rules::Deciding;
@@ -276,8 +276,19 @@ impl World {
         self.own(stream);
     }
 
+    /// Streams and devices whose operations are under way.
+    fn under_way(&self) -> Vec<(usize, usize)> {
+        let all = self.streams.iter().flat_map(|stream| {
+            let targets = stream.targets.iter();
+            let under_way = targets.filter(|target| target.status == "in_progress");
+            under_way.map(|target| (stream.number, target.device))
+        });
+        all.collect()
+    }
+
     /// The operation that a device names.
-    fn named(&self, stream: usize, device: usize, about: About) -> Option<Operation> {
+    fn named(&self, who: Who, about: About) -> Option<Operation> {
+        let (stream, device) = who.resolve(&self.under_way());
         let of = |stream: usize, device: usize, back: usize| {
             let stream = &self.streams[stream];
             let target = &stream.targets[stream.target_of(device)?];
@@ -293,11 +304,8 @@ impl World {
     }
 
     /// An input about one device's target in one stream, if it has one there.
-    fn about(
-        &mut self,
-        (stream, device): (usize, usize),
-        decision: impl FnOnce(&mut Deciding<'_>, usize),
-    ) {
+    fn about(&mut self, who: Who, decision: impl FnOnce(&mut Deciding<'_>, usize)) {
+        let (stream, device) = who.resolve(&self.under_way());
         if let Some(target) = self.streams[stream].target_of(device) {
             self.decide(stream, |deciding| decision(deciding, target));
         }
@@ -385,49 +393,42 @@ impl World {
             }
             Step::Offline { device } => self.devices[*device].online = false,
             Step::Link { up, births } => self.set_link(*up, *births),
-            Step::Report {
-                stream,
-                device,
-                about,
-                word,
-            } => {
-                let operation = self.named(*stream, *device, *about);
-                self.about((*stream, *device), |deciding, target| {
+            Step::Report { who, about, word } => {
+                let operation = self.named(*who, *about);
+                self.about(*who, |deciding, target| {
                     deciding.report(target, operation, word);
                 });
             }
             Step::Progress {
-                stream,
-                device,
+                who,
                 about,
                 status,
                 percent,
             } => {
-                let operation = self.named(*stream, *device, *about);
-                self.about((*stream, *device), |deciding, target| {
+                let operation = self.named(*who, *about);
+                self.about(*who, |deciding, target| {
                     deciding.progress(target, operation, status, *percent);
                 });
             }
-            Step::SendRefused {
-                stream,
-                device,
-                about,
-            } => {
-                let operation = self.named(*stream, *device, *about);
-                self.about((*stream, *device), |deciding, target| {
+            Step::SendRefused { who, about } => {
+                let operation = self.named(*who, *about);
+                self.about(*who, |deciding, target| {
                     deciding.send_refused(target, operation);
                 });
             }
-            Step::Removed { stream, device } => {
-                self.about((*stream, *device), |deciding, target| {
+            Step::Removed { who } => {
+                self.about(*who, |deciding, target| {
                     deciding.device_removed(target);
                 });
             }
             Step::Raise { device, above } => {
                 if let Some(claim) = self.devices[*device].claim.clone() {
-                    self.about((claim.operation.stream, *device), |deciding, target| {
-                        deciding.raise(target, claim.number + above);
-                    });
+                    self.about(
+                        Who::Of(claim.operation.stream, *device),
+                        |deciding, target| {
+                            deciding.raise(target, claim.number + above);
+                        },
+                    );
                 }
             }
             _ => {}
