@@ -74,7 +74,8 @@ impl Parser<'_> {
                 Ok(node)
             }
             (_, Token::Word("attributes")) => self.attribute(),
-            (at, subject @ (Token::Text(_) | Token::Regex(_))) => self.tag(at, subject),
+            (at, Token::Text(text)) => self.tag(at, text),
+            (at, Token::Regex(regex)) => self.regex(at, &regex),
             (at, _) => Err(Wrong::at(
                 at,
                 "a text in double quotes, a regular expression, \"attributes\" or \"(\"",
@@ -82,44 +83,52 @@ impl Parser<'_> {
         }
     }
 
-    fn tag(&mut self, at: usize, subject: Token<'_>) -> Result<Node, Wrong> {
-        let (operator_at, operator) = self.lexer.next()?;
-        let (pattern, present) = match (subject, operator) {
-            (Token::Text(tag), Token::Word(word)) if word.eq_ignore_ascii_case("in") => {
-                (Pattern::Exact(tag), true)
+    fn tag(&mut self, at: usize, text: String) -> Result<Node, Wrong> {
+        let (pattern, present) = match self.lexer.next()? {
+            (_, Token::Word(word)) if word.eq_ignore_ascii_case("in") => {
+                (Pattern::Exact(text), true)
             }
-            (Token::Text(tag), Token::Word(word)) if word.eq_ignore_ascii_case("not") => {
+            (_, Token::Word(word)) if word.eq_ignore_ascii_case("not") => {
                 self.keyword("in", "\"in\"")?;
-                (Pattern::Exact(tag), false)
+                (Pattern::Exact(text), false)
             }
-            (subject, Token::Symbol(symbol @ ("~=" | "!~="))) => {
-                (self.pattern(at, subject)?, symbol == "~=")
-            }
-            (Token::Text(_), _) => {
+            (_, Token::Symbol("~=")) => (self.pattern(at, text)?, true),
+            (_, Token::Symbol("!~=")) => (self.pattern(at, text)?, false),
+            (at, _) => {
                 let expected = "\"in\", \"not in\", \"~=\" or \"!~=\"";
-                return Err(Wrong::at(operator_at, expected));
+                return Err(Wrong::at(at, expected));
             }
-            _ => return Err(Wrong::at(operator_at, "\"~=\" or \"!~=\"")),
         };
         self.take(&Token::Word("tags"), "\"tags\"")?;
         Ok(Node::Tag { pattern, present })
     }
 
-    fn pattern(&mut self, at: usize, subject: Token<'_>) -> Result<Pattern, Wrong> {
-        let regex = match subject {
-            Token::Regex(regex) => regex,
-            Token::Text(text) => match text.strip_prefix('/').and_then(|it| it.strip_suffix('/')) {
-                Some(regex) => regex.into(),
-                None => return Ok(Pattern::Glob(text)),
-            },
-            _ => return Err(Wrong::at(at, "a pattern")),
+    fn regex(&mut self, at: usize, regex: &str) -> Result<Node, Wrong> {
+        let present = match self.lexer.next()? {
+            (_, Token::Symbol("~=")) => true,
+            (_, Token::Symbol("!~=")) => false,
+            (at, _) => return Err(Wrong::at(at, "\"~=\" or \"!~=\"")),
         };
+        let pattern = self.compile(at, regex)?;
+        self.take(&Token::Word("tags"), "\"tags\"")?;
+        Ok(Node::Tag { pattern, present })
+    }
+
+    /// A glob, or a regular expression if slashes are around it.
+    fn pattern(&mut self, at: usize, text: String) -> Result<Pattern, Wrong> {
+        match text.strip_prefix('/').and_then(|it| it.strip_suffix('/')) {
+            Some(regex) => self.compile(at, regex),
+            None => Ok(Pattern::Glob(text)),
+        }
+    }
+
+    fn compile(&mut self, at: usize, regex: &str) -> Result<Pattern, Wrong> {
         self.regexes += 1;
         if self.regexes > REGEXES_MAX {
             return Err(Wrong::at(at, "at most 16 regular expressions"));
         }
         let refused = |why| Wrong::at(at, format!("a regular expression without error ({why})"));
-        Regex::new(&regex).map(Pattern::Regex).map_err(refused)
+        Regex::new(regex).map(Pattern::Regex).map_err(refused)
     }
 
     fn attribute(&mut self) -> Result<Node, Wrong> {
