@@ -38,6 +38,8 @@ fn t3_integers_and_floats_are_one_numeric_type_and_compare_exactly() {
         assert_eq!(float.partial_cmp(&integer), Some(order.reverse()));
         assert_eq!(integer == float, order == Equal);
     }
+    assert_eq!(Number::from(-42).to_string(), "-42");
+    assert_eq!(Number::from(0.25).to_string(), "0.25");
     let nan = Number::from(f64::NAN);
     for other in [Number::from(0), Number::from(0.0), nan] {
         assert_eq!(nan.partial_cmp(&other), None);

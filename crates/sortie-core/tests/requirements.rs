@@ -10,6 +10,7 @@ use sortie_core::VersionRequirement;
 fn check(requirement: &str, holds: &[&str], fails: &[&str]) {
     let parsed: VersionRequirement = requirement.parse().unwrap();
     assert_eq!(parsed.to_string(), requirement);
+    assert_eq!(parsed.as_str(), requirement);
     for (versions, expected) in [(holds, true), (fails, false)] {
         for version in versions {
             let version: Version = version.parse().unwrap();

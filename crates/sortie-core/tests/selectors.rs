@@ -196,6 +196,7 @@ fn t3_regular_expressions_are_linear_and_their_size_is_bounded() {
     ] {
         refused(large, 1, "size limit");
     }
+    check("/^x{1000}$/ ~= tags", &tagged(&[&long[..1_000]]), true);
     let deep = format!("/{}x{}/ ~= tags", "(".repeat(100), ")".repeat(100));
     refused(&deep, 1, "regular expression");
     let sixteen = ["/x/ ~= tags"; 16].join(" or ");

@@ -52,7 +52,7 @@ impl Parser<'_> {
         while self.takes_keyword("or") {
             nodes.push(self.all(depth)?);
         }
-        Ok(single(nodes, Node::Any))
+        Ok(Node::Any(nodes))
     }
 
     fn all(&mut self, depth: usize) -> Result<Node, Wrong> {
@@ -60,7 +60,7 @@ impl Parser<'_> {
         while self.takes_keyword("and") {
             nodes.push(self.one(depth)?);
         }
-        Ok(single(nodes, Node::All))
+        Ok(Node::All(nodes))
     }
 
     fn one(&mut self, depth: usize) -> Result<Node, Wrong> {
@@ -240,16 +240,5 @@ impl Parser<'_> {
             self.lexer = ahead;
         }
         found
-    }
-}
-
-fn single(mut nodes: Vec<Node>, many: fn(Vec<Node>) -> Node) -> Node {
-    match nodes.pop() {
-        Some(node) if nodes.is_empty() => node,
-        Some(last) => {
-            nodes.push(last);
-            many(nodes)
-        }
-        None => many(nodes),
     }
 }

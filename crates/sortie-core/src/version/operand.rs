@@ -83,7 +83,8 @@ fn read(word: &str) -> Result<Operand, Wrong> {
         major,
         minor,
         patch,
-        pre: Prerelease::new(pre.unwrap_or("")).map_err(|_| (core.len() + 1, IDENTIFIER))?,
+        // Its parts were looked at one by one.
+        pre: Prerelease::new(pre.unwrap_or("")).map_err(|_| (core.len(), IDENTIFIER))?,
         numbers_end: core.len(),
     })
 }
