@@ -269,7 +269,7 @@ impl Wait {
             }
             Self::LateWord { operation } => write!(
                 f,
-                "nothing; but the device owes a word on {operation} and may still be installing (O4)"
+                "the device's word on {operation}, abandoned: it may still be installing, and holds up nobody (O4)"
             ),
             Self::Expiry { at } => {
                 let left = between(now, *at);

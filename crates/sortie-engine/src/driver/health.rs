@@ -134,6 +134,12 @@ impl fmt::Display for Health {
         for wait in &self.node.starts_waiting {
             write!(f, "\nstart waits: {}: {}", wait.stream, wait.why)?;
         }
+        if let Some(why) = &self.node.inventory_trouble {
+            write!(
+                f,
+                "\ninventory: it can't say which devices still exist: {why}"
+            )?;
+        }
         write!(f, "\n{} devices known", self.node.devices)?;
         for (count, what) in [
             (self.node.writes_waiting as u64, "requests to be written"),
@@ -152,10 +158,10 @@ impl fmt::Display for Health {
         if let Some(step) = self.node.last_clock_step {
             let (steps, at) = (self.node.clock_steps, step.at);
             let way = if step.by_ms < 0 { "back" } else { "ahead" };
-            let ms = step.by_ms.unsigned_abs();
+            let by = step.by_ms.unsigned_abs() / 1_000;
             write!(
                 f,
-                "\nwall clock stepped {steps} times, last at {at}, {ms} ms {way}"
+                "\nwall clock stepped {steps} times, last at {at}, {by} s {way}"
             )?;
         }
         Ok(())
@@ -165,6 +171,7 @@ impl fmt::Display for Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::ClockStep;
 
     fn health() -> Health {
         let up = StoreHealth {
@@ -198,6 +205,24 @@ mod tests {
             "{text}"
         );
         assert!(!health().is_good());
+    }
+
+    #[test]
+    fn what_is_open_and_how_the_clock_stepped_is_said() {
+        let mut health = health();
+        health.node.claims_open = 2;
+        health.node.clock_steps = 1;
+        health.node.last_clock_step = Some(ClockStep {
+            at: Timestamp(5_000),
+            by_ms: -5_000,
+        });
+        let text = health.to_string();
+        for line in [
+            ", 2 abandoned operations without a word, may still be installing",
+            "\nwall clock stepped 1 times, last at 1970-01-01T00:00:05.000Z, 5 s back",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
     }
 
     #[test]

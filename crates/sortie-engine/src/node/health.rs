@@ -28,6 +28,8 @@ pub struct NodeHealth {
     pub halted: Vec<Halt>,
     /// Campaigns whose start waits for the inventory or the catalog.
     pub starts_waiting: Vec<Halt>,
+    /// Why the inventory could not say whether devices still exist (D1). That holds up no push.
+    pub inventory_trouble: Option<String>,
     /// Devices known.
     pub devices: usize,
     /// Request registers that are to be written and are not yet.
@@ -48,6 +50,7 @@ impl Node {
     pub fn health(&self) -> NodeHealth {
         let mut health = NodeHealth {
             recovered: self.recovered,
+            inventory_trouble: self.removals.trouble.clone(),
             devices: self.fleet.len(),
             writes_waiting: self.writes.waiting(),
             reports_dropped: self.dropped_reports,

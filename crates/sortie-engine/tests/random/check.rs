@@ -7,6 +7,7 @@ use sortie_core::{
     CampaignEvent, ClaimPhase, ClaimRow, Counts, DeviceId, Event, OperationId, State, StreamId,
     TargetIndex, TargetReason, TargetStatus,
     campaign::{End, Status},
+    explain::{Happened, HistoryRow, Story},
 };
 use sortie_ports::{Commit, MemoryStore};
 use sortie_protocol::{Request, Status as DeviceStatus, Uuid};
@@ -269,6 +270,58 @@ impl Checker {
         self.states().filter(campaign)
     }
 
+    /// What is told of each target is what the fold says of it.
+    pub(crate) fn stories(&self, log: &MemoryStore) {
+        for (stream, Seen { state, .. }) in &self.campaigns {
+            let commits = log.read_now(*stream, 0, usize::MAX).commits;
+            for (index, device) in (0..).map(TargetIndex).zip(state.devices()) {
+                let mut story = Story::new(*stream, device.clone());
+                for commit in &commits {
+                    let events = commit.events.iter().filter_map(|event| match event {
+                        Event::Campaign(event) => Some(event),
+                        _ => None,
+                    });
+                    story.commit(commit.at, &[], events);
+                }
+                let told = story.end().unwrap();
+                let target = state.target(index).unwrap();
+                assert_eq!(
+                    (told.target, told.status, told.reason, told.version),
+                    (
+                        Some(index),
+                        Some(target.status),
+                        target.reason,
+                        state.version()
+                    ),
+                    "a story is not the fold's: {told}"
+                );
+                assert_eq!(
+                    (told.campaign_status, told.outcome),
+                    (state.status(), state.outcome())
+                );
+                let row = HistoryRow::from(&told);
+                let last = row.operations.last();
+                let operation = last.map(|last| last.operation);
+                assert_eq!(operation, state.operation(index), "{told}");
+                let started = last.map(|last| last.started_at);
+                assert_eq!(started, state.operation_started_at(index), "{told}");
+                let ended = row.ended_at.or_else(|| last?.ended_at);
+                assert_eq!(ended, state.operation_ended_at(index), "{told}");
+                let over = target.status.is_terminal() || state.status() == Status::Finished;
+                let goes_on = target.status == TargetStatus::InProgress;
+                assert_eq!(told.end.is_some(), over && !goes_on, "{told}");
+                for step in &told.steps {
+                    if let Happened::ThresholdCrossed { failed, .. } = step.what {
+                        let share = u64::from(failed) * 10_000;
+                        let limit = state.mechanism().unwrap().max_failure_hundredths;
+                        let limit = u64::from(limit) * u64::from(state.counts().targets);
+                        assert!(share > limit, "F1: {told}");
+                    }
+                }
+            }
+        }
+    }
+
     pub(crate) fn states(&self) -> impl Iterator<Item = &State> {
         self.campaigns.values().map(|seen| &seen.state)
     }
@@ -308,6 +361,11 @@ fn check_counts(state: &State) {
         counts.abandoned += u32::from(failed && open);
     }
     assert_eq!(state.counts(), counts, "the counters are not the targets'");
+    let mut kinds = BTreeMap::new();
+    for target in state.targets() {
+        *kinds.entry((target.status, target.reason)).or_default() += 1;
+    }
+    assert_eq!(state.kinds(), &kinds, "the kinds are not the targets'");
 }
 
 fn check_threshold(state: &State) {

@@ -888,6 +888,7 @@ impl World {
         self.advance(Duration::from_mins(2));
         self.settle();
         self.checker.claims(&self.store.claims_now());
+        self.checker.stories(&self.store);
         for campaign in self.campaigns.clone() {
             let folded = self
                 .checker
