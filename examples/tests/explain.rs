@@ -1,5 +1,4 @@
 //! The example tells each story as it should.
-#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 #[path = "../explain.rs"]
 #[expect(dead_code, reason = "its `main` is not run here")]
