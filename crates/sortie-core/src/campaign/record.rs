@@ -98,3 +98,39 @@ impl Record {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r4_a_target_tried_again_has_the_times_of_its_last_operation() {
+        let target = TargetIndex(0);
+        let started = CampaignEvent::OperationStarted {
+            target,
+            claim: 1,
+            decided_on: None,
+            replaces: None,
+        };
+        let deferred = CampaignEvent::TargetDeferred {
+            target,
+            reason: TargetReason::DeviceBusy,
+            word: None,
+        };
+        let mut record = Record::default();
+        record.add(1, 1);
+        let times = |record: &Record| {
+            let (start, end) = (record.started_at(target), record.ended_at(target));
+            (start.map(|at| at.0), end.map(|at| at.0))
+        };
+        assert_eq!(times(&record), (None, None));
+        for (at, event, expected) in [
+            (0, &started, (Some(0), None)),
+            (5, &deferred, (Some(0), Some(5))),
+            (9, &started, (Some(9), None)),
+        ] {
+            record.apply(Timestamp(at), event);
+            assert_eq!(times(&record), expected);
+        }
+    }
+}
