@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 use sortie_core::{
-    CampaignEvent, ClaimPhase, ClaimRow, Counts, DeviceId, Event, OperationId, State, StreamId,
-    TargetIndex, TargetReason, TargetStatus,
+    CampaignEvent, CatalogState, ClaimPhase, ClaimRow, Counts, DeviceId, Event, OperationId, State,
+    StreamId, TargetIndex, TargetReason, TargetStatus,
     campaign::{End, Status},
     explain::{Happened, HistoryRow, Story},
 };
@@ -22,6 +22,7 @@ pub(crate) struct Checker {
     /// Every operation ever started, by UUID.
     started: BTreeMap<Uuid, (StreamId, TargetIndex)>,
     read: BTreeMap<StreamId, u64>,
+    catalog: CatalogState,
     pub(crate) events: u64,
     honest: bool,
 }
@@ -57,6 +58,12 @@ impl Checker {
 
     fn commit(&mut self, stream: StreamId, commit: &Commit, devices: &[Device]) {
         if stream == StreamId::Catalog {
+            for event in &commit.events {
+                if let Event::Catalog(event) = event {
+                    self.catalog.apply(commit.at, event);
+                }
+            }
+            self.nothing_dangles();
             return;
         }
         for event in &commit.events {
@@ -68,6 +75,29 @@ impl Checker {
         let seen = self.campaigns.get_mut(&stream).unwrap();
         for command in &commit.commands {
             seen.state.note_command(command.id);
+        }
+        self.nothing_dangles();
+    }
+
+    /// T4: whatever a crash would leave now, no campaign lacks its image or, before its start, its
+    /// Channel.
+    fn nothing_dangles(&self) {
+        for state in self.states().filter(|state| !state.is_over()) {
+            let Some(spec) = state.spec() else { continue };
+            let images = self.catalog.base_images();
+            assert!(
+                images.contains_key(&spec.base_image),
+                "T4: {} lacks {}",
+                state.id(),
+                spec.base_image
+            );
+            let channels = self.catalog.channels();
+            assert!(
+                state.started_at().is_some() || channels.contains_key(&spec.channel),
+                "T4: {} lacks channel {}",
+                state.id(),
+                spec.channel
+            );
         }
     }
 

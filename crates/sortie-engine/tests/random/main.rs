@@ -68,6 +68,8 @@ fn no_seed_violates_an_invariant() {
         "committed, reply lost",
         "compared",
         "crash",
+        "deleted",
+        "deletion refused",
         "device offline",
         "duplicate",
         "foreign report",

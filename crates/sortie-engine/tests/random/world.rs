@@ -6,13 +6,14 @@ use std::{
 };
 
 use sortie_core::{
-    Actor, CampaignId, Catalog, ClaimPhase, ClaimRow, CommandId, DeviceId, ManualUpdateId,
-    NewCampaign, NewManualUpdate, Push, Sha256, Start, State, StreamId, Timestamp,
+    Actor, CampaignId, Catalog, CatalogItem, ClaimPhase, ClaimRow, CommandId, DeviceId,
+    ManualUpdateId, NewCampaign, NewManualUpdate, Push, Rejection, Sha256, Start, State, StreamId,
+    Timestamp,
     campaign::Status,
     catalog::{Artifact, NewBaseImage},
 };
 use sortie_engine::node::{
-    Append, Clocks, Command, Config, Node, NodeCommand, NodeInput, NodeOutput, Query,
+    Append, Clocks, Command, Config, Done, Node, NodeCommand, NodeInput, NodeOutput, Query, Refusal,
 };
 use sortie_ports::{AppendError, Delivery, Forget, MemoryStore, Page, ReadError, Registers};
 use sortie_protocol::{Generation, Presence, Report, Request, Route, Status as DeviceStatus, Uuid};
@@ -119,16 +120,7 @@ impl World {
     }
 
     fn prepare(&mut self) {
-        let catalog = Catalog::new()
-            .collection("os", "m")
-            .base_image("os@2.0.0", Artifact::new("http://h/2", 1, Sha256([2; 32])))
-            .with(
-                NewBaseImage::new("os@3.0.0", Artifact::new("http://h/3", 1, Sha256([3; 32])))
-                    .starting_version_requirement(">= 1.2.0"),
-            )
-            .group("all", r#""never" not in tags"#)
-            .channel("all", &["all"]);
-        self.command(NodeCommand::Declare(catalog));
+        self.command(NodeCommand::Declare(catalog()));
         for n in 0..=self.rng.below(3) {
             let id = CampaignId::from_name(&n.to_string());
             let new = self.draft();
@@ -318,11 +310,12 @@ impl World {
                     self.leaves(&request, &claims);
                     self.pending.push(Pending::Write(request));
                 }
-                NodeOutput::Reply(ask, _) => {
-                    assert!(
-                        self.commands.remove(&ask).is_some(),
-                        "a second answer to {ask}"
-                    );
+                NodeOutput::Reply(ask, answer) => {
+                    let command = self.commands.remove(&ask);
+                    let Some((_, what)) = command else {
+                        panic!("a second answer to {ask}");
+                    };
+                    self.answered(&what, &answer);
                 }
                 other => self.begin(other),
             }
@@ -344,6 +337,19 @@ impl World {
             NodeOutput::DeleteUpload(update, _) => Pending::DeleteUpload(update),
             _ => return,
         });
+    }
+
+    fn answered(&mut self, what: &NodeCommand, answer: &Result<Done, Refusal>) {
+        match (what, answer) {
+            (NodeCommand::Create(id, _), Ok(_)) if !self.campaigns.contains(id) => {
+                self.campaigns.push(*id);
+            }
+            (NodeCommand::Delete(_), Ok(_)) => self.fault("deleted"),
+            (NodeCommand::Delete(_), Err(Refusal::Refused(Rejection::InUse { .. }))) => {
+                self.fault("deletion refused");
+            }
+            _ => {}
+        }
     }
 
     fn leaves(&mut self, request: &sortie_ports::Request, claims: &[ClaimRow]) {
@@ -749,9 +755,34 @@ impl World {
                 self.command(NodeCommand::Edit(campaign, edited.into()));
                 return;
             }
+            14 => {
+                self.edit_catalog();
+                return;
+            }
             _ => sortie_core::Command::Start,
         };
         self.command(NodeCommand::Campaign(campaign, command));
+    }
+
+    /// Something goes from the catalog, or comes back, or is used by one campaign more.
+    fn edit_catalog(&mut self) {
+        let image = |id: &str| CatalogItem::BaseImage(id.parse().unwrap());
+        let item = match self.rng.below(6) {
+            0 => image("os@2.0.0"),
+            1 => image("os@3.0.0"),
+            2 => CatalogItem::Channel("all".parse().unwrap()),
+            3 if self.campaigns.len() < CAMPAIGNS_MAX => {
+                let id = CampaignId::from_name(&self.next.to_string());
+                let new = self.draft();
+                self.command(NodeCommand::Create(id, new.into()));
+                return;
+            }
+            _ => {
+                self.command(NodeCommand::Declare(catalog()));
+                return;
+            }
+        };
+        self.command(NodeCommand::Delete(item));
     }
 
     /// 6: asks the node for a campaign's committed state, and compares.
@@ -790,7 +821,11 @@ impl World {
                 self.leaves(&request, &claims);
                 self.pending.push(Pending::Write(request));
             }
-            NodeOutput::Reply(ask, _) => drop(self.commands.remove(&ask)),
+            NodeOutput::Reply(ask, answer) => {
+                if let Some((_, what)) = self.commands.remove(&ask) {
+                    self.answered(&what, &answer);
+                }
+            }
             other => self.begin(other),
         }
     }
@@ -920,6 +955,18 @@ impl World {
             }
         }
     }
+}
+
+const CAMPAIGNS_MAX: usize = 8;
+
+fn catalog() -> Catalog {
+    let image = NewBaseImage::new("os@3.0.0", Artifact::new("http://h/3", 1, Sha256([3; 32])));
+    Catalog::new()
+        .collection("os", "m")
+        .base_image("os@2.0.0", Artifact::new("http://h/2", 1, Sha256([2; 32])))
+        .with(image.starting_version_requirement(">= 1.2.0"))
+        .group("all", r#""never" not in tags"#)
+        .channel("all", &["all"])
 }
 
 fn device(n: usize, options: Options, rng: &mut Rng) -> Device {
