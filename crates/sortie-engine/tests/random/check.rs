@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 use sortie_core::{
-    CampaignEvent, CatalogState, ClaimPhase, ClaimRow, Counts, DeviceId, Event, OperationId, State,
+    CampaignEvent, CatalogState, ClaimPhase, ClaimRow, Counts, DeviceId, Event, ManualSource, OperationId, State,
     StreamId, TargetIndex, TargetReason, TargetStatus,
     campaign::{End, Status},
     explain::{Happened, HistoryRow, Story},
@@ -79,25 +79,20 @@ impl Checker {
         self.nothing_dangles();
     }
 
-    /// T4: whatever a crash would leave now, no campaign lacks its image or, before its start, its
-    /// Channel.
+    /// T4: whatever a crash would leave now, nobody lacks an image or, before its start, its Channel.
     fn nothing_dangles(&self) {
         for state in self.states().filter(|state| !state.is_over()) {
-            let Some(spec) = state.spec() else { continue };
-            let images = self.catalog.base_images();
-            assert!(
-                images.contains_key(&spec.base_image),
-                "T4: {} lacks {}",
-                state.id(),
-                spec.base_image
-            );
-            let channels = self.catalog.channels();
-            assert!(
-                state.started_at().is_some() || channels.contains_key(&spec.channel),
-                "T4: {} lacks channel {}",
-                state.id(),
-                spec.channel
-            );
+            let (stream, spec) = (state.stream(), state.spec());
+            let image = match state.manual().map(|update| &update.source) {
+                Some(ManualSource::BaseImage { base_image, .. }) => Some(base_image),
+                _ => spec.map(|spec| &spec.base_image),
+            };
+            let lacks = image.filter(|id| !self.catalog.base_images().contains_key(id));
+            assert!(lacks.is_none(), "T4: {stream} lacks {lacks:?}");
+            let channel = spec.filter(|_| state.started_at().is_none());
+            let channel = channel.map(|spec| &spec.channel);
+            let lacks = channel.filter(|id| !self.catalog.channels().contains_key(id));
+            assert!(lacks.is_none(), "T4: {stream} lacks channel {lacks:?}");
         }
     }
 
@@ -352,8 +347,11 @@ impl Checker {
         }
     }
 
+    /// What was created or asked for. A stream without it is left behind when a crash comes before it,
+    /// and what it needs is gone when that is asked for again.
     pub(crate) fn states(&self) -> impl Iterator<Item = &State> {
-        self.campaigns.values().map(|seen| &seen.state)
+        let states = self.campaigns.values().map(|seen| &seen.state);
+        states.filter(|state| state.mechanism().is_some())
     }
 }
 
