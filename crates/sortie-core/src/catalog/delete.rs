@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{CatalogEvent, CatalogState};
 use crate::{
     BaseImageId, CampaignId, ChannelId, CollectionId, GroupId, ManualUpdateId, NewCampaign,
-    Rejection, State, StreamId, SystemModelId, campaign::ManualSource,
+    Rejection, State, StreamId, SystemModelId,
+    campaign::{ManualSource, ManualUpdate},
 };
 
 /// One thing that the catalog has, by its name.
@@ -68,11 +69,18 @@ impl Use {
             }
             return Some(Self::new(CatalogUser::Campaign(state.id()), items));
         }
-        let ManualSource::BaseImage { base_image, .. } = &state.manual()?.source else {
-            return None;
-        };
-        let user = CatalogUser::ManualUpdate(ManualUpdateId(state.stream().uuid()));
-        Some(Self::new(user, vec![base_image.clone().into()]))
+        Self::of_manual(ManualUpdateId(state.stream().uuid()), state.manual()?)
+    }
+
+    /// What a manual update uses until it has ended. `None`: nothing.
+    pub fn of_manual(id: ManualUpdateId, update: &ManualUpdate) -> Option<Self> {
+        match &update.source {
+            ManualSource::BaseImage { base_image, .. } => {
+                let items = vec![base_image.clone().into()];
+                Some(Self::new(CatalogUser::ManualUpdate(id), items))
+            }
+            _ => None,
+        }
     }
 
     /// What a campaign is about to use, whose creation or edit the catalog has passed.

@@ -2,7 +2,9 @@
 
 use sortie_core::{
     CatalogEvent, Device, Timestamp,
-    catalog::{Catalog, CatalogState, NewBaseImage, NewChannel, NewCollection, NewSystemModel},
+    catalog::{
+        Catalog, CatalogState, NewBaseImage, NewChannel, NewCollection, NewGroup, NewSystemModel,
+    },
 };
 
 use crate::{artifact, both, declare, declared, draft, fields};
@@ -51,6 +53,33 @@ fn t4_texts_url_and_requirement_of_an_image_may_change() {
     }
     let image = &state.base_images()[&"gateway-os@1.4.0".parse().unwrap()];
     assert!(image.display_names.is_empty(), "what is left out is gone");
+}
+
+#[test]
+fn t4_the_name_of_anything_may_change_and_go() {
+    let mut state = declared(&draft());
+    for name in ["One", "Two", ""] {
+        let named = |kind: usize| match (kind, name) {
+            (0, "") => Catalog::new().with(NewSystemModel::new("gateway-g2")),
+            (0, _) => Catalog::new().with(NewSystemModel::new("gateway-g2").name(name)),
+            (1, "") => Catalog::new().collection("gateway-os", "gateway-g2"),
+            (1, _) => {
+                Catalog::new().with(NewCollection::new("gateway-os", "gateway-g2").name(name))
+            }
+            (2, "") => Catalog::new().with(NewGroup::new("lab")),
+            (2, _) => Catalog::new().with(NewGroup::new("lab").name(name)),
+            (_, "") => Catalog::new().channel("pilot", &["lab"]),
+            (..) => Catalog::new().with(NewChannel::new("pilot", &["lab"]).name(name)),
+        };
+        for kind in 0..4 {
+            let events = declare(&mut state, &named(kind)).unwrap();
+            let json = serde_json::to_value(&events).unwrap();
+            assert_eq!(events.len(), 1, "{kind}: {json}");
+            let expected = Some(name).filter(|name| !name.is_empty());
+            assert_eq!(json[0]["name"].as_str(), expected, "{kind}: {json}");
+            assert_eq!(named(kind).plan(&state).unwrap(), []);
+        }
+    }
 }
 
 #[test]

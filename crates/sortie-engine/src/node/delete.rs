@@ -95,6 +95,7 @@ fn uses_of(stream: StreamId, slot: &Slot, uses: &mut Vec<Use>) {
             NodeCommand::Create(id, draft) | NodeCommand::Edit(id, draft) => {
                 uses.push(Use::of_draft(*id, draft));
             }
+            NodeCommand::RequestManual(id, update, _) => uses.extend(Use::of_manual(*id, update)),
             _ => {}
         }
     }

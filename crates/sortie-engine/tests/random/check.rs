@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 use sortie_core::{
-    CampaignEvent, CatalogState, ClaimPhase, ClaimRow, Counts, DeviceId, Event, ManualSource, OperationId, State,
-    StreamId, TargetIndex, TargetReason, TargetStatus,
+    CampaignEvent, CatalogState, ClaimPhase, ClaimRow, Counts, DeviceId, Event, ManualSource,
+    OperationId, State, StreamId, TargetIndex, TargetReason, TargetStatus,
     campaign::{End, Status},
     explain::{Happened, HistoryRow, Story},
 };
