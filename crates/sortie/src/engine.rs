@@ -47,9 +47,10 @@ impl Engine {
     /// `CollectionId` or `SystemModelId`. Waits until the log has been read.
     ///
     /// Refused with [`Rejection::InUse`](crate::Rejection::InUse), which names the users, while it is
-    /// used (T4): a Base Image until its campaigns are finished and drained, a Channel until its
-    /// campaigns have started, a Group while it is in a Channel, a Collection while it has a Base
-    /// Image, a System Model while it has a Collection. What a campaign started with it keeps.
+    /// used (T4): a Base Image until its campaigns are finished and drained and its manual updates have
+    /// ended, a Channel until its campaigns have started, a Group while it is in a Channel, a
+    /// Collection while it has a Base Image, a System Model while it has a Collection. What a campaign
+    /// started with it keeps.
     pub fn delete(&self, item: impl Into<CatalogItem>) -> Command<()> {
         Command::new(&self.handle, NodeCommand::Delete(item.into()), accepted)
     }

@@ -11,8 +11,8 @@ use crate::Invalid;
 /// A draft of System Models, Collections, Base Images, Groups and Channels.
 ///
 /// Declaring writes only what differs from what was declared before, and deletes nothing (T4).
-/// Names may refer to what this draft declares earlier, or to what was declared before it. All
-/// errors come at once, when it is declared.
+/// Names may refer to what this draft declares earlier, or to what was declared before it. What it
+/// says twice it must say alike. All errors come at once, when it is declared.
 ///
 /// The short methods say what is always needed; [`Catalog::with`] takes all that can be said.
 ///
