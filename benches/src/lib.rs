@@ -47,6 +47,23 @@ pub fn median(mut rates: Vec<f64>) -> f64 {
     rates.get(rates.len() / 2).copied().unwrap_or_default()
 }
 
+/// A moment in the time that this thread has run, without that in which others had its core.
+#[derive(Debug, Clone, Copy)]
+pub struct ThreadTime(Duration);
+
+impl ThreadTime {
+    /// Now.
+    pub fn now() -> Self {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Self(Duration::try_from(time).unwrap_or_default())
+    }
+
+    /// The time that the thread has run since.
+    pub fn elapsed(self) -> Duration {
+        Self::now().0.saturating_sub(self.0)
+    }
+}
+
 struct Unpark(Thread);
 
 impl Wake for Unpark {

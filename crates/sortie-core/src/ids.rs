@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use sortie_protocol::{DeviceId, limits::ID_BYTES_MAX};
 use uuid::Uuid;
 
 use crate::text::serde_as_text;
@@ -46,7 +47,7 @@ macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
         #[derive(
-            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+            Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
         )]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
@@ -99,13 +100,15 @@ uuid_id! {
 impl OperationId {
     /// The UUID of the operation that a stream starts on a device (rule W1): the same after a
     /// replay, another after a restored backup, since `nonce` is then drawn anew.
-    pub fn derive(stream: Uuid, device: &str, claim_number: u64, nonce: Uuid) -> Self {
-        let mut name = Vec::with_capacity(48 + device.len());
-        name.extend_from_slice(stream.as_bytes());
-        name.extend_from_slice(nonce.as_bytes());
-        name.extend_from_slice(&claim_number.to_be_bytes());
-        name.extend_from_slice(device.as_bytes());
-        Self(Uuid::new_v5(&NAMESPACE, &name))
+    pub fn derive(stream: Uuid, device: &DeviceId, claim_number: u64, nonce: Uuid) -> Self {
+        let device = device.as_str().as_bytes();
+        // On the stack, since this is a good part of what starting an operation takes.
+        let mut name = [0; 40 + ID_BYTES_MAX];
+        name[..16].copy_from_slice(stream.as_bytes());
+        name[16..32].copy_from_slice(nonce.as_bytes());
+        name[32..40].copy_from_slice(&claim_number.to_be_bytes());
+        name[40..40 + device.len()].copy_from_slice(device);
+        Self(Uuid::new_v5(&NAMESPACE, &name[..40 + device.len()]))
     }
 }
 
@@ -248,13 +251,14 @@ mod tests {
     #[test]
     fn an_operations_uuid_depends_on_each_of_its_parts() {
         let [s, n] = [Uuid::from_u128(1), Uuid::from_u128(2)];
-        let base = OperationId::derive(s, "d", 3, n);
-        assert_eq!(base, OperationId::derive(s, "d", 3, n));
+        let [d, e] = ["d", "e"].map(|id| DeviceId::new(id).unwrap());
+        let base = OperationId::derive(s, &d, 3, n);
+        assert_eq!(base, OperationId::derive(s, &d, 3, n));
         for other in [
-            OperationId::derive(n, "d", 3, n),
-            OperationId::derive(s, "e", 3, n),
-            OperationId::derive(s, "d", 4, n),
-            OperationId::derive(s, "d", 3, s),
+            OperationId::derive(n, &d, 3, n),
+            OperationId::derive(s, &e, 3, n),
+            OperationId::derive(s, &d, 4, n),
+            OperationId::derive(s, &d, 3, s),
         ] {
             assert_ne!(base, other);
         }

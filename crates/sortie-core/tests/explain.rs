@@ -143,8 +143,8 @@ fn the_words_of_an_update_are_one_line_and_its_end_is_a_sentence() {
         ),
         (&[], &[success]),
     ]);
-    let nonce = Uuid::from_u128(1);
-    let id = OperationId::derive(CampaignId::from_name("c").0, "d1", 1, nonce);
+    let (device, nonce) = (device(1), Uuid::from_u128(1));
+    let id = OperationId::derive(CampaignId::from_name("c").0, &device, 1, nonce);
     tells(
         &story,
         &[

@@ -140,7 +140,7 @@ fn run(limit: u32, percent: u32, steps: &[Step]) {
                         code: code.clone(),
                         ..Report::new(operation.0, *status)
                     };
-                    let input = Input::Report(TargetIndex(*n), report.into());
+                    let input = Input::Report(TargetIndex(*n), &report);
                     campaign.handle(&fleet, input, now, &mut out).unwrap();
                 }
             }

@@ -163,7 +163,7 @@ impl Story {
     fn report(&mut self, index: u32, report: impl FnOnce(Uuid) -> Report) {
         let index = TargetIndex(index);
         let operation = self.campaign.state().operation(index).unwrap().0;
-        self.input(Input::Report(index, Box::new(report(operation))));
+        self.input(Input::Report(index, &report(operation)));
         self.pump();
     }
 

@@ -108,7 +108,7 @@ impl Scene {
             code,
             ..Report::new(operation, status)
         };
-        self.input(Input::Report(TargetIndex(0), Box::new(report)));
+        self.input(Input::Report(TargetIndex(0), &report));
     }
 
     fn pass(&mut self, seconds: u64) {

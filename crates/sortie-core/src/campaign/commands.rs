@@ -133,6 +133,6 @@ impl Campaign {
         if let Some(mechanism) = self.mechanism() {
             self.timers.cancel(index, &mechanism, d.now.listened);
         }
-        d.out.registers.insert(index);
+        d.out.registers.push(index);
     }
 }

@@ -1,6 +1,6 @@
 //! What an input leads to. The only way in which the state changes is [`State::apply`].
 
-use std::collections::BTreeSet;
+use std::hint::black_box;
 
 use sortie_protocol::{DeviceId, Progress, Report};
 use uuid::Uuid;
@@ -31,7 +31,7 @@ pub struct Campaign {
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub enum Input {
+pub enum Input<'a> {
     /// A person or program asks for something.
     Command(Command),
     /// The snapshot was resolved (S2): the devices of the Channel, each once, at most 2^32 - 1.
@@ -44,7 +44,7 @@ pub enum Input {
     /// Presence, version or claim of the target's device changed in the fleet.
     Device(TargetIndex),
     /// The target's own device reports (R1).
-    Report(TargetIndex, Box<Report>),
+    Report(TargetIndex, &'a Report),
     /// The target's own device gives a sign of life.
     Progress(TargetIndex, Progress),
     /// The transport refuses the Update of this operation for good (P5).
@@ -71,8 +71,9 @@ pub enum Input {
 pub struct Output {
     /// To be made durable, in order; folded in memory already.
     pub events: Vec<CampaignEvent>,
-    /// Targets whose device's request register is to be written once the events are durable.
-    pub registers: BTreeSet<TargetIndex>,
+    /// Targets whose device's request register is to be written once the events are durable. One may
+    /// come twice.
+    pub registers: Vec<TargetIndex>,
     /// Devices whose turn to be pushed has come, of which the inventory must say first that they still
     /// exist (D1).
     pub unconfirmed: Vec<DeviceSlot>,
@@ -146,7 +147,7 @@ impl Campaign {
     pub fn handle(
         &mut self,
         fleet: &Fleet,
-        input: Input,
+        input: Input<'_>,
         now: Now,
         out: &mut Output,
     ) -> Result<(), Rejection> {
@@ -156,14 +157,14 @@ impl Campaign {
             Input::Snapshot { image, devices } => self.snapshot(*image, &devices, d),
             Input::Device(index) => self.device_changed(index, fleet),
             Input::Report(index, report) => {
-                if self.is_last(index, OperationId(report.operation), fleet) {
-                    self.reported(index, &report, d);
+                if self.is_last(index, OperationId(report.operation)) {
+                    self.reported(index, report, d);
                 }
             }
             Input::Progress(index, progress) => {
                 // Before the first report, P4 waits for that (C3).
                 let heard = self.state.target(index).is_some_and(|t| t.heard.is_some());
-                if heard && self.is_last(index, OperationId(progress.operation), fleet) {
+                if heard && self.is_last(index, OperationId(progress.operation)) {
                     self.progressed(index, progress.status, progress.percent, d);
                 }
             }
@@ -173,7 +174,7 @@ impl Campaign {
                 let update = target.is_some_and(|t| {
                     t.status == TargetStatus::InProgress && !self.state.is_cancelling(t)
                 });
-                if update && self.state.operation(index) == Some(operation) {
+                if update && self.operation(index) == Some(operation) {
                     self.abandon(index, TargetReason::SendRefused, d);
                 }
             }
@@ -187,7 +188,7 @@ impl Campaign {
                         },
                         d,
                     );
-                    d.out.registers.insert(index);
+                    d.out.registers.push(index);
                 }
             }
             Input::Own { epoch, nonce } => {
@@ -203,6 +204,17 @@ impl Campaign {
         }
         self.settle(d);
         Ok(())
+    }
+
+    /// Has what inputs about these targets need fetched from memory, before they are handled: with a
+    /// million targets one such look takes longer than a decision, and many at once little longer than one.
+    /// It changes nothing.
+    pub fn look_ahead(&self, targets: impl IntoIterator<Item = TargetIndex>) {
+        for index in targets {
+            let target = self.state.target(index);
+            black_box(target.map(|target| (target.claim, target.status)));
+            self.timers.look_ahead(index);
+        }
     }
 
     /// What was decided is durable now: the requests leave now, and P4 counts from here. An append that
@@ -223,20 +235,26 @@ impl Campaign {
         }
     }
 
-    /// R1: whether this is the target's last operation. The claim tells it without deriving the UUID,
-    /// which is most of a decision's time.
-    fn is_last(&self, index: TargetIndex, operation: OperationId, fleet: &Fleet) -> bool {
-        let (Some(target), Some(slot)) = (self.state.target(index), self.slots.get(index.index()))
-        else {
-            return false;
-        };
-        let holder = self.state.stream();
-        match fleet.device(*slot).claim() {
-            Some(claim) if claim.holder == holder && claim.number == target.claim => {
-                claim.operation == operation
-            }
-            _ => self.state.operation(index) == Some(operation),
-        }
+    /// The target's last operation, if it ever had one, as [`State::operation`] derives it: which takes
+    /// longer than all else that is decided about a report, so it is noted here.
+    pub fn operation(&self, index: TargetIndex) -> Option<OperationId> {
+        let noted = self.timers.operation(index);
+        noted.or_else(|| self.state.operation(index))
+    }
+
+    /// R1: whether this is the target's last operation.
+    fn is_last(&mut self, index: TargetIndex, operation: OperationId) -> bool {
+        let last = self
+            .timers
+            .operation(index)
+            .or_else(|| self.note_operation(index));
+        last == Some(operation)
+    }
+
+    pub(super) fn note_operation(&mut self, index: TargetIndex) -> Option<OperationId> {
+        let operation = self.state.operation(index)?;
+        self.timers.note_operation(index, operation);
+        Some(operation)
     }
 
     /// Whether the device's claim is that of the target's last operation; another campaign may have
@@ -244,7 +262,7 @@ impl Campaign {
     fn has_claim(&self, index: TargetIndex, fleet: &Fleet) -> bool {
         let slot = self.slots.get(index.index());
         let claim = slot.and_then(|slot| fleet.device(*slot).claim());
-        claim.map(|claim| claim.operation) == self.state.operation(index) && claim.is_some()
+        claim.map(|claim| claim.operation) == self.operation(index) && claim.is_some()
     }
 
     pub(super) fn mechanism(&self) -> Option<PushSpec> {

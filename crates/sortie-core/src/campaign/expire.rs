@@ -25,7 +25,7 @@ impl Campaign {
             match due {
                 Due::Request if retries < mechanism.request_retries => {
                     self.emit(CampaignEvent::RequestRetried { target: index }, d);
-                    d.out.registers.insert(index);
+                    d.out.registers.push(index);
                     self.timers.request(index, &mechanism, d.now.listened);
                 }
                 Due::Request => self.abandon(index, TargetReason::RequestTimeout, d),
@@ -79,12 +79,12 @@ impl Campaign {
     ) {
         self.emit(event, d);
         self.timers.stop(index);
-        d.out.registers.insert(index);
-        if let (Some(mechanism), Some(target)) = (self.mechanism(), self.state.target(index))
+        d.out.registers.push(index);
+        if let (Some(mechanism), Some(target)) = (self.state.mechanism(), self.state.target(index))
             && target.status == TargetStatus::Idle
         {
             self.timers
-                .start(index, target, false, &mechanism, d.now.listened);
+                .start(index, target, false, mechanism, d.now.listened);
         }
         // Each end may cross the threshold, and nothing may be decided past it (F1).
         self.settle(d);

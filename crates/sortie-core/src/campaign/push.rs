@@ -135,7 +135,8 @@ impl Campaign {
         let started = matches!(event, CampaignEvent::OperationStarted { .. });
         self.emit(event, d);
         if started {
-            d.out.registers.insert(index);
+            self.note_operation(index);
+            d.out.registers.push(index);
             self.timers.request(index, &mechanism, d.now.listened);
         } else {
             self.timers.stop(index);

@@ -29,7 +29,7 @@ impl Campaign {
             }
             _ if target.claim_phase() == Some(ClaimPhase::Open) => {
                 self.emit(event, d);
-                d.out.registers.insert(index);
+                d.out.registers.push(index);
             }
             _ => {}
         }

@@ -31,7 +31,7 @@ impl Campaign {
                     },
                     d,
                 );
-                d.out.registers.insert(index);
+                d.out.registers.push(index);
             }
             _ => {
                 // R5: only a result that differs from the recorded one, and once.
@@ -82,14 +82,14 @@ impl Campaign {
         percent: u8,
         d: &mut Deciding<'_>,
     ) {
-        if let Some(mechanism) = self.mechanism()
+        if let Some(mechanism) = self.state.mechanism()
             && self
                 .state
                 .target(index)
                 .is_some_and(|t| t.status == TargetStatus::InProgress)
         {
             self.timers
-                .word(index, status, percent, &mechanism, d.now.listened);
+                .word(index, status, percent, mechanism, d.now.listened);
         }
     }
 
@@ -100,7 +100,7 @@ impl Campaign {
         };
         let cancelled = self.state.is_cancelling(target);
         let removed = target.removed;
-        let busy_retries = self.mechanism().map_or(0, |m| m.busy_retries);
+        let busy_retries = self.state.mechanism().map_or(0, |m| m.busy_retries);
         let retries_left = target.deferrals < busy_retries;
         let event = if report.status == DeviceStatus::Success {
             CampaignEvent::TargetSucceeded {

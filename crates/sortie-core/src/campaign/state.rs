@@ -141,6 +141,9 @@ impl State {
                 self.image = Some(image.clone());
                 self.status = Status::InProgress;
                 self.started_at = Some(at);
+                // Their number changes no more (D1).
+                self.devices.shrink_to_fit();
+                self.targets.shrink_to_fit();
             }
             CampaignEvent::CampaignPausing => self.status = Status::Pausing,
             CampaignEvent::CampaignPaused => self.status = Status::Paused,
@@ -383,14 +386,8 @@ impl State {
             .get(usize::from(target.owner))
             .copied()
             .unwrap_or_default();
-        (target.claim != 0).then(|| {
-            OperationId::derive(
-                self.stream.uuid(),
-                device.as_str(),
-                target.claim_at_start,
-                nonce,
-            )
-        })
+        (target.claim != 0)
+            .then(|| OperationId::derive(self.stream.uuid(), device, target.claim_at_start, nonce))
     }
 
     /// Its stream.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sortie_protocol::Status as DeviceStatus;
 
 use super::{Target, TargetIndex, due_queues::DueQueues, spec::PushSpec};
-use crate::Listened;
+use crate::{Listened, OperationId};
 
 /// What runs out for a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,16 +24,24 @@ pub(super) enum Due {
     Backoff,
 }
 
-/// All timers of a campaign.
+/// All timers of a campaign, and beside them what else is kept of operations under way.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Timers {
-    /// What is waited for now: the queues below.
-    next: DueQueues<9>,
-    /// C4, beside C3: one queue.
-    operation: DueQueues<1>,
-    /// How far each operation under way has come: stage and percent (C3).
-    furthest: Vec<(u8, u8)>,
+    queues: DueQueues<Operation>,
 }
+
+/// What is looked at whenever a device says something.
+#[derive(Debug, Clone, Copy, Default)]
+struct Operation {
+    id: OperationId,
+    /// How far it has come: stage and percent (C3).
+    furthest: (u8, u8),
+}
+
+/// What is waited for now: in one of the queues below.
+const NEXT: usize = 0;
+/// C4, beside C3: all in one queue.
+const WHOLE: usize = 1;
 
 const REQUEST: u8 = 0;
 const STAGE: u8 = 1;
@@ -44,12 +52,25 @@ const BACKOFF: u8 = 3;
 impl Timers {
     /// Makes room for the targets of a snapshot.
     pub(super) fn reserve(&mut self, targets: usize) {
-        self.next.reserve(targets);
-        self.operation.reserve(targets);
-        if self.furthest.len() < targets {
-            self.furthest.reserve_exact(targets - self.furthest.len());
-            self.furthest.resize(targets, (0, 0));
+        self.queues.reserve(targets);
+    }
+
+    /// The UUID of the target's last operation, if it was noted.
+    pub(super) fn operation(&self, index: TargetIndex) -> Option<OperationId> {
+        let id = self.queues.beside(index)?.id;
+        (id != OperationId::default()).then_some(id)
+    }
+
+    /// Notes the UUID of the target's last operation.
+    pub(super) fn note_operation(&mut self, index: TargetIndex, id: OperationId) {
+        if let Some(operation) = self.queues.beside_mut(index) {
+            operation.id = id;
         }
+    }
+
+    /// Has what a change of the target's timers needs fetched from memory.
+    pub(super) fn look_ahead(&self, index: TargetIndex) {
+        self.queues.look_ahead(index);
     }
 
     /// Starts the timers that a target's state calls for, in full (C2).
@@ -65,9 +86,9 @@ impl Timers {
         match target.status {
             InProgress if cancelling => self.cancel(index, mechanism, now),
             InProgress if target.heard.is_some() => {
-                self.heard(index, mechanism, now);
                 // Going back is no advance after a restart either; percentages are not recorded.
-                self.furthest[index.index()] = (target.furthest, 0);
+                self.whole(index, (target.furthest, 0), mechanism, now);
+                self.stage(index, mechanism, now);
             }
             InProgress => self.request(index, mechanism, now),
             Idle if target.deferrals > 0 => self.back_off(index, target.deferrals, now),
@@ -77,39 +98,45 @@ impl Timers {
 
     /// P4: waits for the first report.
     pub(super) fn request(&mut self, index: TargetIndex, mechanism: &PushSpec, now: Listened) {
-        self.operation.leave(index);
+        self.queues.leave(index, WHOLE);
         let due = after_ms(now, mechanism.request_timeout_ms);
-        self.next.join(index, REQUEST, due);
+        self.queues.join(index, NEXT, REQUEST, due);
     }
 
     /// X2: waits for the word after a person's cancel; nothing else runs.
     pub(super) fn cancel(&mut self, index: TargetIndex, mechanism: &PushSpec, now: Listened) {
-        self.operation.leave(index);
+        self.queues.leave(index, WHOLE);
         let due = after_ms(now, mechanism.cancel_timeout_ms);
-        self.next.join(index, CANCEL, due);
+        self.queues.join(index, NEXT, CANCEL, due);
     }
 
     /// R4: an idle target waits to be tried again.
     fn back_off(&mut self, index: TargetIndex, deferrals: u32, now: Listened) {
-        self.operation.leave(index);
+        self.queues.leave(index, WHOLE);
         let (queue, minutes) = backoff(deferrals);
         let due = now.after(Duration::from_mins(minutes));
-        self.next.join(index, queue, due);
+        self.queues.join(index, NEXT, queue, due);
     }
 
-    /// C3 and C4 start.
-    fn heard(&mut self, index: TargetIndex, mechanism: &PushSpec, now: Listened) {
+    /// C4 starts, and with it what C3 goes by.
+    fn whole(
+        &mut self,
+        index: TargetIndex,
+        furthest: (u8, u8),
+        mechanism: &PushSpec,
+        now: Listened,
+    ) {
         let due = after_ms(now, mechanism.operation_timeout_ms);
-        self.operation.join(index, 0, due);
-        self.reserve(index.index() + 1);
-        self.furthest[index.index()] = (0, 0);
-        self.stage(index, mechanism, now);
+        self.queues.join(index, WHOLE, 0, due);
+        if let Some(operation) = self.queues.beside_mut(index) {
+            operation.furthest = furthest;
+        }
     }
 
     fn stage(&mut self, index: TargetIndex, mechanism: &PushSpec, now: Listened) {
         match mechanism.stage_timeout_ms {
-            Some(ms) => self.next.join(index, STAGE, after_ms(now, ms)),
-            None => self.next.leave(index),
+            Some(ms) => self.queues.join(index, NEXT, STAGE, after_ms(now, ms)),
+            None => self.queues.leave(index, NEXT),
         }
     }
 
@@ -123,42 +150,49 @@ impl Timers {
         mechanism: &PushSpec,
         now: Listened,
     ) {
-        if self.waits_for_report(index) {
-            self.heard(index, mechanism, now);
-        }
-        if self.operation.queue(index).is_none() {
+        let first = self.waits_for_report(index);
+        if first {
+            self.whole(index, (0, 0), mechanism, now);
+        } else if self.queues.queue(index, WHOLE).is_none() {
             return;
         }
+        let Some(operation) = self.queues.beside_mut(index) else {
+            return;
+        };
         // `error` is no advance.
-        let Some(stage) = status.stage() else { return };
-        let furthest = &mut self.furthest[index.index()];
-        if (stage, percent) > *furthest {
-            *furthest = (stage, percent);
+        let reached = status.stage().map_or((0, 0), |stage| (stage, percent));
+        let advance = reached > operation.furthest;
+        if advance {
+            operation.furthest = reached;
+        }
+        if first || advance {
             self.stage(index, mechanism, now);
         }
     }
 
     /// Nothing runs for the target any more.
     pub(super) fn stop(&mut self, index: TargetIndex) {
-        self.next.leave(index);
-        self.operation.leave(index);
+        self.queues.leave(index, NEXT);
+        self.queues.leave(index, WHOLE);
     }
 
     /// Whether P4's timer runs.
     pub(super) fn waits_for_report(&self, index: TargetIndex) -> bool {
-        self.next.queue(index) == Some(REQUEST)
+        self.queues.queue(index, NEXT) == Some(REQUEST)
     }
 
     /// Whether R4's backoff still holds the target back.
     pub(super) fn is_backing_off(&self, index: TargetIndex) -> bool {
-        self.next.queue(index).is_some_and(|queue| queue >= BACKOFF)
+        self.queues
+            .queue(index, NEXT)
+            .is_some_and(|queue| queue >= BACKOFF)
     }
 
     /// What runs out next for a target, and when.
     pub(super) fn running(&self, index: TargetIndex) -> Option<(Due, Listened)> {
-        let next = self.next.due(index);
+        let next = self.queues.due(index, NEXT);
         let next = next.map(|(at, queue)| (at, waited_for(queue)));
-        let operation = self.operation.due(index);
+        let operation = self.queues.due(index, WHOLE);
         let operation = operation.map(|(at, _)| (at, Due::Operation));
         let first = next.into_iter().chain(operation).min_by_key(|(at, _)| *at);
         first.map(|(at, due)| (due, at))
@@ -176,9 +210,9 @@ impl Timers {
     }
 
     fn first(&self) -> Option<(Listened, TargetIndex, Due)> {
-        let next = self.next.first();
+        let next = self.queues.first(NEXT);
         let next = next.map(|(due, index, queue)| (due, index, waited_for(queue)));
-        let operation = self.operation.first();
+        let operation = self.queues.first(WHOLE);
         let operation = operation.map(|(due, index, _)| (due, index, Due::Operation));
         let of_both = next.into_iter().chain(operation);
         of_both.min_by_key(|(due, index, _)| (*due, *index))

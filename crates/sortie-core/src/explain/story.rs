@@ -406,7 +406,7 @@ impl Story {
         decided_on: Option<&Arc<str>>,
         replaces: Option<OperationId>,
     ) {
-        let (stream, device) = (self.stream.uuid(), self.device.as_str());
+        let (stream, device) = (self.stream.uuid(), &self.device);
         let operation = OperationId::derive(stream, device, claim, self.nonce);
         self.status = TargetStatus::InProgress;
         self.operation = Some(operation);

@@ -359,7 +359,7 @@ fn reports_move_their_own((setup, steps): Run) {
             }
         }
         let again = report(named, word);
-        engine.input(stream, Input::Report(index(target), again.into()));
+        engine.input(stream, Input::Report(index(target), &again));
         let news = &engine.log().0[length..];
         let own_words = |event: &CampaignEvent| event.target() == Some(index(target));
         let words = news

@@ -1,8 +1,8 @@
 //! Folding streams: at the start, after a failure, and for what comes late.
 
 use sortie_core::{
-    Campaign, ClaimPhase, ClaimRow, DeviceSlot, Event, Now, Output, State, StreamId, TargetIndex,
-    Timestamp, campaign::Input,
+    Campaign, ClaimPhase, ClaimRow, DeviceSlot, Event, Now, OperationId, Output, State, StreamId,
+    TargetIndex, Timestamp, campaign::Input,
 };
 use sortie_ports::{Page, ReadError};
 
@@ -161,7 +161,7 @@ impl Node {
     /// may be ahead of what this node had committed. Higher numbers win.
     fn take_claims_from(&mut self, stream: StreamId, state: &State, slots: &[DeviceSlot]) {
         for (index, slot) in (0..).map(TargetIndex).zip(slots) {
-            if let Some(row) = claim_of(stream, state, index) {
+            if let Some(row) = claim_of(stream, state, index, state.operation(index)) {
                 let present = self.claims.committed(&self.fleet, *slot);
                 let newer = present.is_none_or(|present| {
                     row.number > present.number
@@ -329,14 +329,19 @@ fn order_of(stream: StreamId, started: Timestamp) -> StartOrder {
 }
 
 /// The claim of a target's last operation as its campaign's state has it.
-pub(super) fn claim_of(stream: StreamId, state: &State, index: TargetIndex) -> Option<ClaimRow> {
+pub(super) fn claim_of(
+    stream: StreamId,
+    state: &State,
+    index: TargetIndex,
+    operation: Option<OperationId>,
+) -> Option<ClaimRow> {
     let target = state.target(index)?;
     let phase: ClaimPhase = target.claim_phase()?;
     Some(ClaimRow {
         device: state.device(index)?.clone(),
         number: target.claim,
         holder: stream,
-        operation: state.operation(index)?,
+        operation: operation?,
         phase,
     })
 }

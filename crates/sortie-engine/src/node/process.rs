@@ -73,6 +73,8 @@ impl Node {
             ..Batch::default()
         };
         let mut out = Output::default();
+        let next = slot.inbox.next_to_speak(self.config.batch_events_max);
+        campaign.look_ahead(next.filter_map(|device| self.target(stream, device)));
         for target in std::mem::take(&mut slot.changed) {
             let _ = campaign.handle(&self.fleet, Input::Device(target), now, &mut out);
         }
@@ -121,13 +123,15 @@ impl Node {
         touched.dedup();
         for index in touched {
             if let (Some(row), Some(device)) = (
-                claim_of(stream, state, index),
+                claim_of(stream, state, index, campaign.operation(index)),
                 campaign.slots().get(index.index()),
             ) {
                 self.claims
                     .change(&mut self.fleet, *device, row, &mut batch);
             }
         }
+        out.registers.sort_unstable();
+        out.registers.dedup();
         let registers = out.registers.iter();
         batch.registers = registers
             .filter_map(|index| campaign.slots().get(index.index()).copied())
@@ -161,9 +165,7 @@ impl Node {
                 }
                 return Some((command.ask, answer.map(|(done, _)| done)));
             }
-            Work::Report(device, report) => {
-                Input::Report(target(device)?, Box::new(report.clone()))
-            }
+            Work::Report(device, report) => Input::Report(target(device)?, report),
             Work::Progress(device, progress) => Input::Progress(target(device)?, *progress),
             Work::Refused(device, operation) => Input::SendRefused(target(device)?, *operation),
             Work::Raise(device, number) => Input::Raise(target(device)?, *number),

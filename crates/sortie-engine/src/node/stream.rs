@@ -223,6 +223,15 @@ impl WorkInbox {
         self.order.is_empty()
     }
 
+    /// The devices whose words come next.
+    pub(super) fn next_to_speak(&self, max: usize) -> impl Iterator<Item = DeviceSlot> {
+        let next = self.order.iter().take(max);
+        next.filter_map(|number| match self.work.get(number)? {
+            Work::Report(device, _) | Work::Progress(device, _) => Some(*device),
+            _ => None,
+        })
+    }
+
     /// The commands that wait, in no order.
     pub(super) fn commands(&self) -> impl Iterator<Item = &Command> {
         self.work.values().filter_map(|work| match work {

@@ -229,7 +229,7 @@ impl Engine {
         let epoch = state.epoch();
         let nonce = nonce(stream, epoch);
         let id = device_id(device);
-        let uuid = OperationId::derive(state.stream().uuid(), id.as_str(), claim, nonce);
+        let uuid = OperationId::derive(state.stream().uuid(), &id, claim, nonce);
         assert_eq!(state.operation(target), Some(uuid), "W1");
         let operation = Operation {
             stream,
@@ -332,7 +332,7 @@ impl Engine {
     }
 
     /// An input about one device's target in one stream, if it has one there.
-    fn about(&mut self, who: Who, input: impl FnOnce(TargetIndex) -> Input) {
+    fn about<'a>(&mut self, who: Who, input: impl FnOnce(TargetIndex) -> Input<'a>) {
         let (stream, device) = who.resolve(&self.under_way());
         if let Some(target) = self.target_of(stream, device) {
             self.input(stream, input(index(target)));
@@ -427,7 +427,7 @@ impl Engine {
             Step::Link { up, births } => self.set_link(*up, *births),
             Step::Report { who, about, word } => {
                 let report = words::report(self.named(*who, *about), word);
-                self.about(*who, |target| Input::Report(target, report.into()));
+                self.about(*who, |target| Input::Report(target, &report));
             }
             Step::Progress {
                 who,
