@@ -179,6 +179,10 @@ pub(crate) enum Step {
     Again {
         stream: usize,
     },
+    /// The stream's last command comes again, with an id of its own (K2).
+    Repeat {
+        stream: usize,
+    },
     /// The inventory answers, asked or not; with nobody, if `empty`.
     Snapshot {
         campaign: usize,
@@ -547,6 +551,7 @@ pub(crate) fn step(young: bool) -> BoxedStrategy<Step> {
         3 => begin(),
         4 => command(),
         1 => (0..STREAMS).prop_map(|stream| Step::Again { stream }),
+        1 => (0..STREAMS).prop_map(|stream| Step::Repeat { stream }),
         1 => (0..STREAMS).prop_map(|stream| Step::UploadDeleted { stream }),
         6 => online(),
         24 => heard(),

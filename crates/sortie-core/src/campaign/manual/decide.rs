@@ -61,8 +61,10 @@ impl Campaign {
         d: &mut Deciding<'_>,
     ) -> Result<(), Rejection> {
         if let Some(present) = self.state.manual() {
-            // Its date may have passed since, or at once.
-            update.wait_until = present.wait_until;
+            // A date that has passed, since or at once, is the recorded one; another is other content.
+            if update.wait_until.is_some_and(|until| until <= d.now.at) {
+                update.wait_until = present.wait_until;
+            }
             return if *present == update {
                 Ok(())
             } else {

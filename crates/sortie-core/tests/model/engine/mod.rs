@@ -351,6 +351,14 @@ impl Engine {
                 self.command(*stream);
             }
             Step::Again { stream } => self.command(*stream),
+            Step::Repeat { stream } => {
+                let live = &mut self.streams[*stream];
+                live.asked += 1;
+                if let Some((id, _)) = &mut live.last_ask {
+                    *id = live.asked;
+                }
+                self.command(*stream);
+            }
             Step::Snapshot { campaign, empty } => self.snapshot(*campaign, *empty),
             Step::UploadDeleted { stream } => self.input(*stream, Input::UploadDeleted),
             Step::Time {

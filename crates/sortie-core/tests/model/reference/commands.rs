@@ -151,10 +151,18 @@ impl Deciding<'_> {
         manual: &Manual,
         device: Option<&(Device, bool)>,
     ) -> Result<(), String> {
-        match &self.stream.manual_asked {
-            Some(present) if present.is_same(manual) => return Ok(()),
-            Some(_) => return Err("exists already, with other content".into()),
-            None => {}
+        if let Some(present) = &self.stream.manual {
+            // A date that has passed, since or at once, is the recorded one.
+            let passed = manual.until.is_some_and(|until| until <= self.at);
+            let until = if passed { present.until } else { manual.until };
+            let asked = Manual {
+                until,
+                ..manual.clone()
+            };
+            if asked.is_same(present) {
+                return Ok(());
+            }
+            return Err("exists already, with other content".into());
         }
         let (device, held) = device.cloned().unwrap_or_default();
         let image_model = manual.image().map(|(_, model)| model);
@@ -171,7 +179,6 @@ impl Deciding<'_> {
         if held && !waits {
             return Err("the device is held".into());
         }
-        self.stream.manual_asked = Some(manual.clone());
         self.stream.manual = Some(Manual {
             until: manual.until.filter(|_| waits),
             ..manual.clone()

@@ -322,6 +322,14 @@ impl World {
                 self.command(*stream);
             }
             Step::Again { stream } => self.command(*stream),
+            Step::Repeat { stream } => {
+                let at = &mut self.streams[*stream];
+                at.asked += 1;
+                if let Some((id, _)) = &mut at.last_ask {
+                    *id = at.asked;
+                }
+                self.command(*stream);
+            }
             Step::Snapshot { campaign, empty } => {
                 let mut devices = self.setup.campaigns[*campaign].devices.clone();
                 devices.retain(|_| !empty);

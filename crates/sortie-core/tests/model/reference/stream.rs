@@ -14,8 +14,7 @@ pub(crate) struct Stream {
     /// How many events it has.
     pub(crate) version: u64,
     pub(crate) spec: Option<Spec>,
-    /// M: what was asked for, in the stream of a manual update, and what is done.
-    pub(crate) manual_asked: Option<Manual>,
+    /// M: what was asked for, in the stream of a manual update.
     pub(crate) manual: Option<Manual>,
     pub(crate) upload_deleted: bool,
     pub(crate) deleted: bool,

@@ -1,0 +1,191 @@
+//! Rules R: what a device's word leads to.
+
+use sortie_core::{CampaignEvent, Input, TargetIndex, TargetReason, TargetStatus, campaign::End};
+use sortie_protocol::{Reason, Report, Status as Word, StatusCode};
+use uuid::Uuid;
+
+use crate::story::{Story, push};
+
+#[test]
+fn r2_repeats_change_nothing_and_at_most_64_words_are_recorded() {
+    let mut story = Story::running(1, push(1, 100.0));
+    story.says(0, Word::Downloading);
+    assert_eq!(story.events().len(), 1);
+    story.says(0, Word::Downloading);
+    assert_eq!(story.events(), []);
+    for _ in 0..100 {
+        story.says(0, Word::Error);
+        story.says(0, Word::Downloading);
+    }
+    assert_eq!(story.events().len(), 63);
+    story.says(0, Word::Success);
+    assert_eq!(
+        story.target(0),
+        (TargetStatus::Successful, Some(TargetReason::Updated))
+    );
+}
+
+#[test]
+fn r3_a_failure_keeps_its_code_message_and_reason() {
+    let mut story = Story::running(1, push(1, 100.0));
+    story.report(0, |operation| Report {
+        message: "bad sector".into(),
+        reason: Some(Reason::DigestMismatch),
+        ..Report::failure(operation, StatusCode::InvalidBaseImage)
+    });
+    let CampaignEvent::TargetFailed {
+        reason,
+        end,
+        word: Some(word),
+        ..
+    } = &story.events()[0]
+    else {
+        panic!("failed");
+    };
+    assert_eq!(
+        (*reason, *end),
+        (TargetReason::InvalidBaseImage, End::Answered)
+    );
+    assert_eq!(word.message, "bad sector");
+    assert_eq!(story.register(0), None, "W7: the claim is free");
+}
+
+#[test]
+fn r4_a_busy_device_is_tried_again_after_backoff_and_not_for_ever() {
+    let mut story = Story::running(1, push(1, 100.0).busy_retries(2));
+    for minutes in [1, 2] {
+        story.fails(0, StatusCode::UpdateAlreadyInProgress);
+        assert_eq!(
+            story.target(0),
+            (TargetStatus::Idle, Some(TargetReason::DeviceBusy))
+        );
+        story.after(minutes * 60 - 1);
+        assert_eq!(story.target(0).0, TargetStatus::Idle);
+        story.after(1);
+        assert_eq!(story.target(0).0, TargetStatus::InProgress);
+    }
+    story.fails(0, StatusCode::UpdateAlreadyInProgress);
+    assert_eq!(
+        story.target(0),
+        (TargetStatus::Failed, Some(TargetReason::DeviceBusy))
+    );
+    assert_eq!(story.campaign.state().counts().failed_counted, 1);
+}
+
+#[test]
+fn r4_a_changed_version_is_decided_again() {
+    let mut story = Story::running(1, push(1, 0.0));
+    story.report(0, |operation| Report {
+        reason: Some(Reason::VersionChanged),
+        ..Report::failure(operation, StatusCode::InvalidRequest)
+    });
+    assert_eq!(
+        story.target(0),
+        (TargetStatus::Idle, Some(TargetReason::VersionChanged))
+    );
+    story.online(story.slots[0], "2.0.0");
+    story.after(60);
+    assert_eq!(
+        story.target(0),
+        (
+            TargetStatus::Successful,
+            Some(TargetReason::AlreadyAtVersion)
+        )
+    );
+}
+
+#[test]
+fn r5_a_late_word_is_recorded_once_and_a_contradiction_once_and_no_outcome_changes() {
+    let mut story = Story::running(2, push(2, 100.0).request_retries(0));
+    story.after(300);
+    story.events.clear();
+    story.says(0, Word::Success);
+    assert!(matches!(
+        story.events()[..],
+        [CampaignEvent::LateReport { .. }]
+    ));
+    assert_eq!(story.register(0), None, "O4: the claim is free");
+    story.says(0, Word::Success);
+    assert_eq!(story.events(), []);
+    for _ in 0..2 {
+        story.fails(0, StatusCode::IOError);
+    }
+    assert!(matches!(
+        story.events()[..],
+        [CampaignEvent::ContradictoryReport { .. }]
+    ));
+    assert_eq!(
+        story.target(0),
+        (TargetStatus::Failed, Some(TargetReason::RequestTimeout))
+    );
+}
+
+#[test]
+fn r1_only_the_operation_in_force_or_the_targets_last_counts() {
+    let mut story = Story::running(2, push(2, 100.0));
+    let operation = |story: &Story, n| story.campaign.state().operation(TargetIndex(n)).unwrap().0;
+    let former = operation(&story, 0);
+    let of_another = operation(&story, 1);
+    story.fails(0, StatusCode::UpdateAlreadyInProgress);
+    story.after(60);
+    assert_eq!(story.target(0).0, TargetStatus::InProgress, "R4: again");
+    story.events.clear();
+    let before = story.campaign.state().clone();
+    for named in [former, of_another, Uuid::from_u128(404)] {
+        for status in [Word::Downloading, Word::Success, Word::Failure] {
+            let report = Report::new(named, status);
+            story.input(Input::Report(TargetIndex(0), &report));
+        }
+    }
+    assert_eq!(story.events(), []);
+    assert_eq!(*story.campaign.state(), before);
+}
+
+#[test]
+fn r2_any_status_may_follow_any_other_and_terminal_is_final() {
+    let all = [
+        Word::Acknowledged,
+        Word::Downloading,
+        Word::Deploying,
+        Word::Deployed,
+        Word::Rebooting,
+        Word::Error,
+    ];
+    for first in all {
+        for then in all.into_iter().filter(|then| *then != first) {
+            let mut story = Story::running(1, push(1, 100.0));
+            story.says(0, first);
+            story.says(0, then);
+            assert_eq!(story.events().len(), 2, "{first:?} {then:?}");
+            story.says(0, Word::Success);
+            story.events.clear();
+            story.says(0, then);
+            story.says(0, Word::Success);
+            assert_eq!(story.events(), []);
+        }
+    }
+}
+
+#[test]
+fn r3_each_code_has_its_reason() {
+    for (code, reason) in [
+        (StatusCode::InvalidRequest, TargetReason::InvalidRequest),
+        (StatusCode::NetworkError, TargetReason::NetworkError),
+        (StatusCode::IOError, TargetReason::IoError),
+        (StatusCode::InternalError, TargetReason::InternalError),
+        (StatusCode::InvalidBaseImage, TargetReason::InvalidBaseImage),
+        (StatusCode::SystemRollback, TargetReason::SystemRollback),
+        (StatusCode::Canceled, TargetReason::DeviceCanceled),
+        (StatusCode::RequestTimeout, TargetReason::DeviceFailure),
+        (StatusCode::from_name("New"), TargetReason::DeviceFailure),
+    ] {
+        let mut story = Story::running(1, push(1, 100.0));
+        story.fails(0, code);
+        assert_eq!(story.target(0), (TargetStatus::Failed, Some(reason)));
+        assert_eq!(
+            story.campaign.state().counts().failed_counted,
+            1,
+            "{reason}"
+        );
+    }
+}
