@@ -344,11 +344,12 @@ impl Engine {
         self.said.clear();
         self.outputs.clear();
         match step {
-            Step::Command { stream, ask } => {
-                let live = &mut self.streams[*stream];
-                live.asked += 1;
-                live.last_ask = Some((live.asked, ask.clone()));
-                self.command(*stream);
+            Step::Command { stream, ask } => self.ask(*stream, ask.clone()),
+            Step::CancelOperation { who } => {
+                let (stream, device) = who.resolve(&self.under_way());
+                if let Some(target) = self.target_of(stream, device) {
+                    self.ask(stream, Ask::CancelOperation(target));
+                }
             }
             Step::Again { stream } => self.command(*stream),
             Step::Repeat { stream } => {
@@ -477,6 +478,13 @@ impl Engine {
         self.pass(hang);
         self.commit(stream, out, now, None, more);
         more
+    }
+
+    fn ask(&mut self, stream: usize, ask: Ask) {
+        let live = &mut self.streams[stream];
+        live.asked += 1;
+        live.last_ask = Some((live.asked, ask));
+        self.command(stream);
     }
 
     fn command(&mut self, stream: usize) {

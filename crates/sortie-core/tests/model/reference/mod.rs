@@ -315,11 +315,12 @@ impl World {
         self.said.clear();
         self.passed = 0;
         match step {
-            Step::Command { stream, ask } => {
-                let at = &mut self.streams[*stream];
-                at.asked += 1;
-                at.last_ask = Some((at.asked, ask.clone()));
-                self.command(*stream);
+            Step::Command { stream, ask } => self.ask(*stream, ask.clone()),
+            Step::CancelOperation { who } => {
+                let (stream, device) = who.resolve(&self.under_way());
+                if let Some(target) = self.streams[stream].target_of(device) {
+                    self.ask(stream, Ask::CancelOperation(target));
+                }
             }
             Step::Again { stream } => self.command(*stream),
             Step::Repeat { stream } => {
@@ -452,6 +453,13 @@ impl World {
             }
         }
         self.link = up;
+    }
+
+    fn ask(&mut self, stream: usize, ask: Ask) {
+        let at = &mut self.streams[stream];
+        at.asked += 1;
+        at.last_ask = Some((at.asked, ask));
+        self.command(stream);
     }
 
     fn command(&mut self, stream: usize) {
