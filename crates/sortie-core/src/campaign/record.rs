@@ -64,6 +64,11 @@ impl Record {
         }
     }
 
+    /// The snapshot is complete.
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.times.shrink_to_fit();
+    }
+
     /// A target went from one kind to another.
     pub(super) fn recount(&mut self, before: Kind, after: Kind) {
         if before == after {

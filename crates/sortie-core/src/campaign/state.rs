@@ -144,6 +144,7 @@ impl State {
                 // Their number changes no more (D1).
                 self.devices.shrink_to_fit();
                 self.targets.shrink_to_fit();
+                self.record.shrink_to_fit();
             }
             CampaignEvent::CampaignPausing => self.status = Status::Pausing,
             CampaignEvent::CampaignPaused => self.status = Status::Paused,

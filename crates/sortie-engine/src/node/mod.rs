@@ -300,7 +300,7 @@ impl Node {
     /// The fleet's entry of a device changed: the campaigns that target it look again, in the order
     /// of their start (O2).
     fn device_changed(&mut self, slot: DeviceSlot) {
-        for interest in self.interested[slot.index()].clone() {
+        for interest in &self.interested[slot.index()] {
             if let Some(stream) = self.streams.get_mut(&interest.stream) {
                 if matches!(stream.body, Body::Campaign(_)) {
                     stream.changed.insert(interest.target);
