@@ -268,6 +268,11 @@ impl Fleet {
         self.devices[slot.index()].confirmed_in = self.round;
     }
 
+    /// A device was removed: what the inventory said of it before counts no longer (D1).
+    pub fn unconfirm(&mut self, slot: DeviceSlot) {
+        self.devices[slot.index()].confirmed_in = 0;
+    }
+
     /// Whether a device need not be asked for before a push.
     pub fn is_confirmed(&self, slot: DeviceSlot) -> bool {
         self.device(slot).confirmed_in + 1 >= self.round

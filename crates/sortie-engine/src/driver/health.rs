@@ -73,15 +73,20 @@ impl Health {
         }
     }
 
-    /// Nothing is wrong: link and store are there, and nothing stands still.
+    /// Nothing is wrong: link, store and inventory are there, and nothing stands still.
     pub fn is_good(&self) -> bool {
         let NodeHealth {
             recovered,
             halted,
             starts_waiting,
+            uploads_waiting,
+            inventory_trouble,
             ..
         } = &self.node;
-        let still = halted.is_empty() && starts_waiting.is_empty();
+        let still = halted.is_empty()
+            && starts_waiting.is_empty()
+            && uploads_waiting.is_empty()
+            && inventory_trouble.is_none();
         self.stopped.is_none() && self.link.up && self.store.up && *recovered && still
     }
 }
@@ -133,6 +138,9 @@ impl fmt::Display for Health {
         }
         for wait in &self.node.starts_waiting {
             write!(f, "\nstart waits: {}: {}", wait.stream, wait.why)?;
+        }
+        for wait in &self.node.uploads_waiting {
+            write!(f, "\nupload stays: {}: {}", wait.stream, wait.why)?;
         }
         if let Some(why) = &self.node.inventory_trouble {
             write!(

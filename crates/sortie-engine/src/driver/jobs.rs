@@ -17,6 +17,8 @@ use crate::node::NodeInput;
 const READS: usize = 8;
 /// Channels resolved at once, at most: each holds a snapshot.
 const RESOLVES: usize = 4;
+/// Uploads deleted at once, at most: one that hangs must hold up no campaign.
+const DELETES: usize = 2;
 /// Stories read at once, at most: they must not keep the node's own reads waiting.
 const STORIES: usize = 2;
 /// Writes under way at once; the node gives out no more than these.
@@ -28,6 +30,7 @@ pub(super) struct Jobs {
     pub(super) append: Option<Boxed<Appended>>,
     pub(super) reads: Pool<NodeInput>,
     pub(super) resolves: Pool<Resolved>,
+    pub(super) deletes: Pool<NodeInput>,
     /// Each gives its answer itself.
     pub(super) stories: Pool<()>,
     pub(super) writes: Pool<NodeInput>,
@@ -62,6 +65,7 @@ impl Jobs {
             append: None,
             reads: Pool::new(READS),
             resolves: Pool::new(RESOLVES),
+            deletes: Pool::new(DELETES),
             stories: Pool::new(STORIES),
             writes: Pool::new(WRITES),
         }

@@ -37,7 +37,7 @@ impl Loop {
 
     pub(super) fn delete_upload(&mut self, update: ManualUpdateId, file: String) {
         let (uploads, clock) = (self.ports.uploads.clone(), self.ports.clock.clone());
-        self.jobs.resolves.push(Box::pin(async move {
+        self.jobs.deletes.push(Box::pin(async move {
             let deadline = clock.monotonic() + WRITE_LIMIT;
             let deleting = unpanicked(async {
                 let uploads = uploads.ok_or("the engine was built without uploads")?;
@@ -48,7 +48,7 @@ impl Loop {
                 Some(Err(panic)) => Err(format!("the uploads panicked: {panic}")),
                 None => Err("no answer within 30 s".into()),
             };
-            Resolved::Node(NodeInput::UploadDeleted(update, deleted))
+            NodeInput::UploadDeleted(update, deleted)
         }));
     }
 }

@@ -178,6 +178,10 @@ impl Loop {
             &mut happened,
         );
         drain(
+            || self.jobs.deletes.poll_next(cx).map(Happened::Input),
+            &mut happened,
+        );
+        drain(
             || self.jobs.stories.poll_next(cx).map(|()| Happened::Told),
             &mut happened,
         );

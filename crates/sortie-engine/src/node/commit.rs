@@ -67,7 +67,7 @@ impl Node {
             events,
         });
         self.refresh_progress(stream);
-        self.worked(&works);
+        self.worked(stream, &works);
         for (ask, answer) in replies {
             self.reply(ask, answer);
         }

@@ -28,7 +28,10 @@ pub struct NodeHealth {
     pub halted: Vec<Halt>,
     /// Campaigns whose start waits for the inventory or the catalog.
     pub starts_waiting: Vec<Halt>,
-    /// Why the inventory could not say whether devices still exist (D1). That holds up no push.
+    /// Manual updates that have ended, and whose uploaded file can't be deleted (M2).
+    pub uploads_waiting: Vec<Halt>,
+    /// Why the inventory could not say in the last minutes, before a push, whether devices still exist
+    /// (D1). That holds up no push.
     pub inventory_trouble: Option<String>,
     /// Devices known.
     pub devices: usize,
@@ -79,7 +82,10 @@ impl Node {
                     why: why.clone(),
                     retried: true,
                 };
-                health.starts_waiting.push(halt);
+                match stream {
+                    StreamId::Manual(_) => health.uploads_waiting.push(halt),
+                    _ => health.starts_waiting.push(halt),
+                }
             }
         }
         health

@@ -291,20 +291,15 @@ impl Node {
         }
         let queries = std::mem::take(&mut slot.queries);
         let mut asks = std::mem::take(&mut slot.deciding);
-        let mut removals = vec![];
         while let Some(work) = slot.inbox.pop() {
-            match work {
-                Work::Command(command) => asks.push(command.ask),
-                Work::Removed(_, removal, _) => removals.push(removal),
-                _ => {}
+            if let Work::Command(command) = work {
+                asks.push(command.ask);
             }
         }
         for query in queries {
             (query.ask)(Err(super::Refusal::Halted(why.into())));
         }
-        for removal in removals {
-            self.removal_failed(removal, why);
-        }
+        self.removals_failed(stream, why);
         for ask in asks {
             self.reply(ask, Err(super::Refusal::Halted(why.into())));
         }

@@ -104,7 +104,7 @@ impl Node {
             self.dirty.insert((slot.order, stream));
         }
         if out.events.is_empty() {
-            self.worked(&batch.works);
+            self.worked(stream, &batch.works);
             for (ask, answer) in batch.replies {
                 self.reply(ask, answer);
             }
@@ -153,10 +153,12 @@ impl Node {
         let target = |device: &DeviceSlot| self.target(stream, *device);
         let input = match work {
             Work::Command(command) => {
-                if let NodeCommand::RequestManual(_, update, _) = &command.what {
-                    // The driver has asked the inventory for it.
+                if let NodeCommand::RequestManual(_, update, _) = &command.what
+                    && campaign.state().manual().is_none()
+                {
+                    // For a new one the driver has asked the inventory.
                     let device = self.slot(&update.device);
-                    self.fleet.confirm(device);
+                    self.exists(device);
                 }
                 let answer = decide_command(&self.fleet, campaign, command, now, out);
                 if let Ok((_, true)) = &answer {
@@ -306,10 +308,10 @@ impl Node {
     }
 
     /// What these led to is durable.
-    pub(super) fn worked(&mut self, works: &[Work]) {
+    pub(super) fn worked(&mut self, stream: StreamId, works: &[Work]) {
         for work in works {
             if let Work::Removed(_, removal, _) = work {
-                self.removal_recorded(*removal);
+                self.removal_recorded(*removal, stream);
             }
         }
     }

@@ -97,7 +97,9 @@ impl Node {
     pub fn progress(&self, stream: StreamId) -> Option<Progress> {
         let slot = self.streams.get(&stream)?;
         let mut progress = slot.progress.clone()?;
-        progress.start_waits.clone_from(&slot.start_trouble);
+        if matches!(stream, StreamId::Campaign(_)) {
+            progress.start_waits.clone_from(&slot.start_trouble);
+        }
         if progress.halted.is_none() {
             progress.halted.clone_from(&slot.trouble);
         }

@@ -31,7 +31,7 @@ pub(super) struct Removals {
     /// Devices of which all that is retained is to be deleted, once nothing is in force on them. Their
     /// removal is durable.
     forget: BTreeSet<DeviceSlot>,
-    /// Why the inventory could not be asked, for `health()`.
+    /// Why the inventory could not say whether devices exist, for `health()`.
     pub(super) trouble: Option<String>,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Removals {
 #[derive(Debug)]
 struct Removal {
     device: DeviceSlot,
-    streams_left: usize,
+    streams_left: BTreeSet<StreamId>,
     /// The command that it is the answer to; none if the engine has found out.
     ask: Option<u64>,
 }
@@ -74,6 +74,7 @@ impl Node {
 
     /// Tells every stream that is concerned.
     fn remove(&mut self, device: DeviceSlot, command: Option<&Command>) {
+        self.fleet.unconfirm(device);
         let claim = self.claims.committed(&self.fleet, device);
         let claim = claim.filter(|claim| claim.phase != ClaimPhase::Free);
         let mut streams: BTreeSet<StreamId> = self.interested[device.index()]
@@ -92,40 +93,53 @@ impl Node {
         let id = RemovalId(self.removals.last);
         let removal = Removal {
             device,
-            // And one for the loop below, so that it is not over before all are told.
-            streams_left: streams.len() + 1,
+            streams_left: streams.clone(),
             ask: command.map(|command| command.ask),
         };
+        if streams.is_empty() {
+            self.removed(&removal);
+            return;
+        }
         self.removals.under_way.insert(id, removal);
         for stream in streams {
             self.enqueue(stream, Work::Removed(device, id, command.cloned()));
         }
-        self.removal_recorded(id);
     }
 
-    /// One more stream has it in its log. After the last what is retained of the device can go.
-    pub(super) fn removal_recorded(&mut self, id: RemovalId) {
+    /// One more stream has it in its log.
+    pub(super) fn removal_recorded(&mut self, id: RemovalId, stream: StreamId) {
         let Some(removal) = self.removals.under_way.get_mut(&id) else {
             return;
         };
-        removal.streams_left -= 1;
-        if removal.streams_left > 0 {
-            return;
+        removal.streams_left.remove(&stream);
+        if removal.streams_left.is_empty()
+            && let Some(removal) = self.removals.under_way.remove(&id)
+        {
+            self.removed(&removal);
         }
-        let (device, ask) = (removal.device, removal.ask);
-        self.removals.under_way.remove(&id);
-        self.removals.forget.insert(device);
-        self.owe(device);
-        if let Some(ask) = ask {
+    }
+
+    /// All streams have it in their logs: what is retained of the device can go.
+    fn removed(&mut self, removal: &Removal) {
+        self.removals.forget.insert(removal.device);
+        self.owe(removal.device);
+        if let Some(ask) = removal.ask {
             self.reply(ask, Ok(Done::Accepted));
         }
     }
 
-    /// A stream that stands still can't record it: what is retained stays.
-    pub(super) fn removal_failed(&mut self, id: RemovalId, why: &str) {
-        let removal = self.removals.under_way.remove(&id);
-        if let Some(ask) = removal.and_then(|removal| removal.ask) {
-            self.reply(ask, Err(Refusal::Halted(why.into())));
+    /// A stream that stands still can't record any: what is retained stays.
+    pub(super) fn removals_failed(&mut self, stream: StreamId, why: &str) {
+        let under_way = self.removals.under_way.iter();
+        let failed: Vec<_> = under_way
+            .filter(|(_, removal)| removal.streams_left.contains(&stream))
+            .map(|(id, removal)| (*id, removal.ask))
+            .collect();
+        for (id, ask) in failed {
+            self.removals.under_way.remove(&id);
+            if let Some(ask) = ask {
+                self.reply(ask, Err(Refusal::Halted(why.into())));
+            }
         }
     }
 
@@ -157,6 +171,12 @@ impl Node {
         Forget::new(self.fleet.device(device).id().clone(), reports)
     }
 
+    /// The inventory has the device, or has it again: what is retained of it stays.
+    pub(super) fn exists(&mut self, device: DeviceSlot) {
+        self.fleet.confirm(device);
+        self.removals.forget.remove(&device);
+    }
+
     pub(super) fn forgotten(&mut self, device: DeviceSlot) {
         self.removals.forget.remove(&device);
     }
@@ -165,6 +185,7 @@ impl Node {
     pub(super) fn confirm_anew(&mut self) {
         if self.config.confirm_devices && self.now.monotonic >= self.next_round {
             self.fleet.confirm_anew();
+            self.removals.trouble = None;
             self.next_round = self.now.monotonic + ROUND;
         }
     }
@@ -193,7 +214,7 @@ impl Node {
         let exist = match result {
             Ok(exist) if exist.len() == devices.len() => {
                 self.removals.trouble = None;
-                exist
+                exist.into_iter().map(Some).collect()
             }
             // An inventory that is away holds up no push.
             other => {
@@ -201,15 +222,14 @@ impl Node {
                     .err()
                     .unwrap_or_else(|| "the inventory did not answer for each device".to_owned());
                 self.removals.trouble = Some(why);
-                vec![true; devices.len()]
+                vec![None; devices.len()]
             }
         };
         for (device, exists) in devices.into_iter().zip(exist) {
-            self.fleet.confirm(device);
-            if exists {
-                self.removals.forget.remove(&device);
-            } else {
-                self.remove(device, None);
+            match exists {
+                Some(true) => self.exists(device),
+                Some(false) => self.remove(device, None),
+                None => self.fleet.confirm(device),
             }
         }
         self.touch(stream);

@@ -300,7 +300,8 @@ impl Slot {
     pub(super) fn is_folding(&self) -> bool {
         match self.body {
             Body::Loading(_) => true,
-            Body::Unloaded => !self.is_over(),
+            // What is over, deleted or empty is unloaded for good.
+            Body::Unloaded => self.retry_at.is_some() && !self.is_over(),
             _ => false,
         }
     }
