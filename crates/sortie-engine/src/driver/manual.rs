@@ -18,7 +18,7 @@ impl Loop {
             return Some(command);
         };
         // A repeat gets the first answer, whatever became of the device since (K1, K2).
-        if self.node.progress(StreamId::Manual(*id)).is_some() {
+        if self.node.may_exist(StreamId::Manual(*id)) {
             return Some(command);
         }
         if draft.given_file().is_some() && self.ports.uploads.is_none() {

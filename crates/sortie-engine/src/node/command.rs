@@ -143,7 +143,7 @@ impl Node {
         stream
     }
 
-    fn command_to(&mut self, stream: StreamId, command: Command) {
+    pub(super) fn command_to(&mut self, stream: StreamId, command: Command) {
         match self.streams.get(&stream).map(|slot| &slot.body) {
             None => {
                 let what = named(stream);

@@ -63,22 +63,31 @@ impl Node {
         uses
     }
 
-    /// Whether a creation or edit whose image or Channel is gone has its answer in the campaign all
-    /// the same: the first one (K1), what exists (K2), or that it is too late (L1). Nothing can come
-    /// of it that would need them.
+    /// Whether a creation, edit or manual update whose image or Channel is gone has its answer in its
+    /// stream all the same: the first one (K1), what exists (K2), or that it is too late (L1). Nothing
+    /// can come of it that would need them.
     pub(super) fn is_answered(&self, command: &Command) -> bool {
-        let (NodeCommand::Create(id, _) | NodeCommand::Edit(id, _)) = &command.what else {
+        let (stream, creates) = match &command.what {
+            NodeCommand::Create(id, _) => (StreamId::Campaign(*id), true),
+            NodeCommand::Edit(id, _) => (StreamId::Campaign(*id), false),
+            NodeCommand::Manual(id, ..) => (StreamId::Manual(*id), true),
+            _ => return false,
+        };
+        let Some(slot) = self.streams.get(&stream) else {
             return false;
         };
-        let Some(slot) = self.streams.get(&StreamId::Campaign(*id)) else {
-            return false;
-        };
-        let creates = matches!(command.what, NodeCommand::Create(..));
         let known = match &slot.body {
             Body::Campaign(campaign) => campaign.state().has_command(command.id),
             _ => slot.is_over(),
         };
-        known || creates && slot.progress.is_some()
+        known || creates && self.may_exist(stream)
+    }
+
+    /// Whether there is a campaign or manual update in this stream, or may be: its log has not been read
+    /// yet.
+    pub fn may_exist(&self, stream: StreamId) -> bool {
+        let slot = self.streams.get(&stream);
+        slot.is_some_and(|slot| slot.progress.is_some() || self.recovering.contains(&stream))
     }
 }
 

@@ -269,6 +269,10 @@ impl Node {
                         let image = draft.given_base_image();
                         let image = image.and_then(|image| catalog.image_copy(image));
                         match draft.validate(image) {
+                            // Its own copy of the image tells what the answer is (K1, K2).
+                            Err(_) if self.is_answered(command) => {
+                                self.command_to(StreamId::Manual(*id), command.clone());
+                            }
                             Err(invalid) => {
                                 self.reply(command.ask, Err(Refusal::Invalid(invalid)));
                             }
@@ -384,7 +388,7 @@ fn decide_command(
     let id = campaign.state().id();
     let done = match &command.what {
         NodeCommand::Create(..) => Done::Created(id),
-        NodeCommand::RequestManual(id, ..) => Done::Requested(*id),
+        NodeCommand::RequestManual(id, ..) | NodeCommand::Manual(id, ..) => Done::Requested(*id),
         _ => Done::Accepted,
     };
     if campaign.state().has_command(command.id) {
@@ -414,11 +418,18 @@ fn decide_command(
                 device_model: device_model.clone(),
             }
         }
+        NodeCommand::Manual(_, draft, device_model) => {
+            let present = campaign.state().manual();
+            let image = present.and_then(|present| present.source.base_image());
+            let image = image.filter(|(id, _)| draft.given_base_image() == Some(*id));
+            let update = draft.validate(image.map(|(_, image)| image.clone()));
+            sortie_core::Command::RequestManual {
+                update: Box::new(update.map_err(Refusal::Invalid)?),
+                device_model: device_model.clone(),
+            }
+        }
         NodeCommand::CancelManual(_) => sortie_core::Command::Cancel,
-        NodeCommand::Declare(_)
-        | NodeCommand::Delete(_)
-        | NodeCommand::Manual(..)
-        | NodeCommand::DeviceRemoved(_) => {
+        NodeCommand::Declare(_) | NodeCommand::Delete(_) | NodeCommand::DeviceRemoved(_) => {
             return Ok((Done::Accepted, false));
         }
     };

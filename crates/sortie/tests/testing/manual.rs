@@ -6,9 +6,9 @@ use std::{
 };
 
 use sortie::{
-    Artifact, BoxError, CampaignEvent, Clock, CommandError, CommandId, DeviceId, Event,
-    ManualUpdateId, NewManualUpdate, Rejection, Sha256, StreamId, TargetReason, TargetStatus,
-    Timestamp, Uploads, async_trait,
+    Artifact, BaseImageId, BoxError, CampaignEvent, Catalog, Clock, CommandError, CommandId,
+    DeviceId, Event, ManualUpdateId, NewBaseImage, NewManualUpdate, Rejection, Sha256, StreamId,
+    TargetReason, TargetStatus, Timestamp, Uploads, async_trait,
     testing::{Bed, Play},
 };
 
@@ -224,6 +224,50 @@ async fn k1_k2_asking_again_is_answered_by_what_exists_and_other_content_is_refu
     assert_eq!(other, CommandError::Refused(exists));
 }
 
+#[tokio::test]
+async fn k1_k2_a_repeat_is_answered_also_when_its_image_was_edited_or_deleted_since() {
+    let mut bed = bed(1).await;
+    hear(&mut bed).await;
+    let id = ManualUpdateId::from_name("m");
+    let click = CommandId::from_name("click");
+    let ask = |bed: &Bed| bed.engine().manual_update(image(1).id(id));
+    let first = bed.run(ask(&bed).id(click)).await.unwrap();
+    bed.run(first.finished()).await.unwrap();
+    let base_image = || "gateway-os@1.4.0".parse::<BaseImageId>().unwrap();
+    let artifact = Artifact::new("http://127.0.0.1/gw.bin", 65_536, Sha256([7; 32]));
+    let edited = NewBaseImage::new("gateway-os@1.4.0", artifact);
+    let edited = Catalog::new().with(edited.starting_version_requirement(">= 1.0.0"));
+    assert_eq!(bed.run(bed.engine().declare(edited)).await.unwrap(), 1);
+    for deleted in [false, true] {
+        if deleted {
+            bed.run(bed.engine().delete(base_image())).await.unwrap();
+        }
+        for command in [ask(&bed).id(click), ask(&bed)] {
+            let again = bed.run(command).await.unwrap();
+            assert_eq!(again.stream(), first.stream(), "deleted: {deleted}");
+        }
+    }
+    let other = NewManualUpdate::base_image(gateway(1), "gateway-os@1.5.0".parse().unwrap());
+    let other = bed.engine().manual_update(other.id(id));
+    let other = bed.run(other).await.unwrap_err();
+    assert!(matches!(other, CommandError::Invalid(_)), "{other}");
+}
+
+#[tokio::test]
+async fn k1_a_repeat_is_answered_also_while_the_log_is_being_read_and_its_device_is_gone() {
+    let mut bed = bed(1).await;
+    hear(&mut bed).await;
+    let id = ManualUpdateId::from_name("m");
+    let click = CommandId::from_name("click");
+    let ask = |bed: &Bed| bed.engine().manual_update(image(1).id(id)).id(click);
+    let first = bed.run(ask(&bed)).await.unwrap();
+    bed.run(first.finished()).await.unwrap();
+    bed.fleet().remove("gw-0001");
+    bed.crash_and_restart().await.unwrap();
+    let again = bed.run(ask(&bed)).await.unwrap();
+    assert_eq!(again.stream(), first.stream());
+}
+
 /// Deletes files at the third try.
 #[derive(Debug, Clone, Default)]
 struct Files {
@@ -283,4 +327,48 @@ async fn m2_a_file_is_refused_by_an_engine_that_could_not_delete_it() {
         .unwrap_err();
     assert!(matches!(refused, CommandError::Invalid(_)), "{refused}");
     assert!(refused.to_string().contains("uploads"), "{refused}");
+}
+
+/// Never answers.
+#[derive(Debug)]
+struct Hanging;
+
+#[async_trait]
+impl Uploads for Hanging {
+    async fn delete(&self, _: &str) -> Result<(), BoxError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn m2_uploads_that_hang_hold_up_no_campaign() {
+    let mut bed = Bed::builder(1).uploads(Hanging).start().await.unwrap();
+    add(&bed, 12);
+    bed.fleet().on_update(|_| Play::Succeeds(MINUTES(2)));
+    hear(&mut bed).await;
+    for n in 1..=12 {
+        let artifact = Artifact::new("http://127.0.0.1/up.bin", 10, Sha256([9; 32]));
+        let update = NewManualUpdate::file(gateway(n), "up.bin", artifact).acknowledge_risk();
+        bed.run(bed.engine().manual_update(update)).await.unwrap();
+    }
+    bed.run_for(MINUTES(4)).await;
+    let health = bed.run(bed.engine().health()).await;
+    assert!(health.node.starts_waiting.is_empty(), "{health}");
+    assert!(
+        health.to_string().contains("upload stays: manual/"),
+        "{health}"
+    );
+    assert!(!health.is_good());
+    for n in 1..=12 {
+        bed.fleet().runs(gateway(n), "1.3.0");
+    }
+    bed.run_for(Duration::from_secs(1)).await;
+    let campaign = bed.run(my_app::roll_out(bed.engine())).await.unwrap();
+    bed.run_for(Duration::from_secs(1)).await;
+    assert_eq!(
+        campaign.progress().in_progress,
+        10,
+        "{}",
+        campaign.progress()
+    );
 }

@@ -65,6 +65,13 @@ impl Campaign {
             if update.wait_until.is_some_and(|until| until <= d.now.at) {
                 update.wait_until = present.wait_until;
             }
+            // It keeps the image as it was then, which may have been edited since (T4).
+            if let (Some((asked, _)), Some((sent, _))) =
+                (update.source.base_image(), present.source.base_image())
+                && asked == sent
+            {
+                update.source = present.source.clone();
+            }
             return if *present == update {
                 Ok(())
             } else {

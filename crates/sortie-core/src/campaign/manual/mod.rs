@@ -58,6 +58,14 @@ impl ManualSource {
         }
     }
 
+    /// The Base Image, if it is one, and its content.
+    pub fn base_image(&self) -> Option<(&BaseImageId, &ImageCopy)> {
+        match self {
+            Self::BaseImage { base_image, image } => Some((base_image, image)),
+            _ => None,
+        }
+    }
+
     /// The image's version, if it is a Base Image.
     pub fn version(&self) -> Option<&Version> {
         match self {
