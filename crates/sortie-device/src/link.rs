@@ -28,8 +28,8 @@ pub enum LinkEvent {
     /// [`sortie_protocol::limits::PAYLOAD_BYTES_MAX`], but must not decode: a malformed Update
     /// that still names its operation is answered.
     Request(Vec<u8>),
-    /// The own presence register, the own messages included. What does not decode is dropped by
-    /// the link.
+    /// The own presence register, the own messages included; emptied, it is `lost` with an empty
+    /// session. What does not decode is dropped by the link.
     OwnPresence(Presence),
     /// A report register below the own `report/#`, after [`Link::watch_own_reports`].
     OwnReport {

@@ -477,6 +477,11 @@ impl World {
             let key = (index, route.to_string(), *uuid);
             self.broker.reports.remove(&key);
         }
+        if self.devices[index].connected && !self.options.volatile {
+            // A11: it sees its presence emptied.
+            let birth = self.devices[index].birth();
+            self.say(index, vec![Said::Presence(birth)]);
+        }
     }
 
     fn index(&self, id: &DeviceId) -> usize {
@@ -691,6 +696,7 @@ impl World {
                 self.devices[index].ahead(ahead);
             }
             91 if self.rng.one_in(40) => self.remove(),
+            93 if self.rng.one_in(20) => self.add_again(),
             92 if self.rng.one_in(20) => self.ask_manual(),
             89 => self.compare(),
             _ => {}
@@ -705,6 +711,13 @@ impl World {
         self.removed.insert(device.clone());
         if self.rng.one_in(2) {
             self.command(NodeCommand::DeviceRemoved(device));
+        }
+    }
+
+    /// A device that was removed is there again.
+    fn add_again(&mut self) {
+        if self.removed.pop_first().is_some() {
+            self.fault("device added again");
         }
     }
 
@@ -745,6 +758,7 @@ impl World {
             0..4 => sortie_core::Command::Pause,
             4..10 => sortie_core::Command::Resume,
             10 if self.rng.one_in(8) => sortie_core::Command::Cancel,
+            10 if self.rng.one_in(8) => sortie_core::Command::Delete,
             11 | 12 => {
                 let device = self.rng.pick(&self.devices).id.clone();
                 self.command(NodeCommand::CancelOperation(campaign, device));

@@ -41,7 +41,8 @@ pub enum DeviceEvent {
     /// [`sortie_protocol::Request::from_json`]. Empty: an empty register, that is, no information
     /// (rule A1).
     Request(Vec<u8>),
-    /// The own presence register, one's own messages included.
+    /// The own presence register, one's own messages included. An emptied one is `lost` with an empty
+    /// session, which is nobody's: the birth is to be published again (rule A11).
     OwnPresence(Presence),
     /// A report register of one's own, once [`super::DeviceLink::watch_own_reports`] asked for
     /// them.
@@ -258,7 +259,13 @@ impl DeviceEvents {
                 Some(DeviceEvent::Request(payload.to_vec()))
             }
             Topic::Presence(device) if device == settings.device => {
-                let presence = Presence::from_json(payload).ok()?;
+                let presence = if payload.is_empty() {
+                    let session = String::new();
+                    let lost = true;
+                    Presence::Offline { session, lost }
+                } else {
+                    Presence::from_json(payload).ok()?
+                };
                 Some(DeviceEvent::OwnPresence(presence))
             }
             Topic::Report {
