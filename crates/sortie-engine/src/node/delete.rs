@@ -36,7 +36,7 @@ impl Node {
             return Some(Ok(None));
         }
         if !self.recovered {
-            self.deletions.push(command.clone());
+            self.early.push(command.clone());
             return None;
         }
         let decided = catalog.delete(item, &self.uses());
@@ -45,12 +45,6 @@ impl Node {
             catalog.note_command(command.id, 1);
             Some(event)
         }))
-    }
-
-    pub(super) fn delete_what_waits(&mut self) {
-        for command in std::mem::take(&mut self.deletions) {
-            self.command(command);
-        }
     }
 
     /// What all campaigns use, or may use once what is under way has ended. A campaign may be in it
@@ -80,7 +74,22 @@ impl Node {
             Body::Campaign(campaign) => campaign.state().has_command(command.id),
             _ => slot.is_over(),
         };
-        known || creates && self.may_exist(stream)
+        known || creates && slot.progress.is_some()
+    }
+
+    /// Refuses a creation, edit or manual update: at once, or once it is known what is in its stream,
+    /// where it may have its answer.
+    pub(super) fn refuse(&mut self, command: &Command, refusal: Refusal) {
+        let stream = match &command.what {
+            NodeCommand::Create(id, _) | NodeCommand::Edit(id, _) => StreamId::Campaign(*id),
+            NodeCommand::Manual(id, ..) => StreamId::Manual(*id),
+            _ => StreamId::Catalog,
+        };
+        if self.recovering.contains(&stream) {
+            self.early.push(command.clone());
+        } else {
+            self.reply(command.ask, Err(refusal));
+        }
     }
 
     /// Whether there is a campaign or manual update in this stream, or may be: its log has not been read

@@ -274,8 +274,9 @@ impl Node {
         }
         if self.recovering.is_empty() && !self.recovered {
             self.recovered = true;
-            self.delete_what_waits();
-            self.early_removals();
+            for command in std::mem::take(&mut self.early) {
+                self.command(command);
+            }
         }
     }
 

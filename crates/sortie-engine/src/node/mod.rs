@@ -85,8 +85,8 @@ pub struct Node {
     /// The latest place given out in the order of starts (O2).
     last_order: StartOrder,
     dropped_reports: u64,
-    /// Deletions that wait for all campaigns to be known.
-    deletions: Vec<Command>,
+    /// Commands that wait for all streams to have been folded.
+    early: Vec<Command>,
     removals: Removals,
     /// When what the inventory said of devices is too old.
     next_round: std::time::Duration,
@@ -127,7 +127,7 @@ impl Node {
             to_load: VecDeque::new(),
             last_order: i64::MIN + 1,
             dropped_reports: 0,
-            deletions: vec![],
+            early: vec![],
             removals: Removals::default(),
             next_round: std::time::Duration::ZERO,
             steps: Steps::new(now),

@@ -259,7 +259,7 @@ impl Node {
                     NodeCommand::Create(_, draft) | NodeCommand::Edit(_, draft) => {
                         match check_creation(catalog, draft) {
                             Err(invalid) if !self.is_answered(command) => {
-                                self.reply(command.ask, Err(invalid));
+                                self.refuse(command, invalid);
                             }
                             _ => self.checked(command.clone()),
                         }
@@ -273,9 +273,7 @@ impl Node {
                             Err(_) if self.is_answered(command) => {
                                 self.command_to(StreamId::Manual(*id), command.clone());
                             }
-                            Err(invalid) => {
-                                self.reply(command.ask, Err(Refusal::Invalid(invalid)));
-                            }
+                            Err(invalid) => self.refuse(command, Refusal::Invalid(invalid)),
                             Ok(update) => {
                                 let (update, model) = (Box::new(update), model.clone());
                                 let mut command = command.clone();

@@ -24,8 +24,6 @@ pub(super) struct RemovalId(u64);
 /// Removals under way.
 #[derive(Debug, Default)]
 pub(super) struct Removals {
-    /// Commands that came before all streams were folded.
-    early: Vec<Command>,
     under_way: HashMap<RemovalId, Removal>,
     last: u64,
     /// Devices of which all that is retained is to be deleted, once nothing is in force on them. Their
@@ -56,19 +54,12 @@ impl Node {
     /// its log.
     pub(super) fn device_removed(&mut self, command: Command) {
         if !self.recovered {
-            self.removals.early.push(command);
+            self.early.push(command);
             return;
         }
         if let NodeCommand::DeviceRemoved(id) = &command.what {
             let device = self.slot(&id.clone());
             self.remove(device, Some(&command));
-        }
-    }
-
-    /// All streams are folded: what had to wait for that is done now.
-    pub(super) fn early_removals(&mut self) {
-        for command in std::mem::take(&mut self.removals.early) {
-            self.device_removed(command);
         }
     }
 

@@ -238,13 +238,15 @@ async fn k1_k2_a_repeat_is_answered_also_when_its_image_was_edited_or_deleted_si
     let edited = NewBaseImage::new("gateway-os@1.4.0", artifact);
     let edited = Catalog::new().with(edited.starting_version_requirement(">= 1.0.0"));
     assert_eq!(bed.run(bed.engine().declare(edited)).await.unwrap(), 1);
-    for deleted in [false, true] {
-        if deleted {
-            bed.run(bed.engine().delete(base_image())).await.unwrap();
+    for what in ["edited", "deleted", "deleted, and the log is being read"] {
+        match what {
+            "edited" => {}
+            "deleted" => bed.run(bed.engine().delete(base_image())).await.unwrap(),
+            _ => bed.crash_and_restart().await.unwrap(),
         }
         for command in [ask(&bed).id(click), ask(&bed)] {
             let again = bed.run(command).await.unwrap();
-            assert_eq!(again.stream(), first.stream(), "deleted: {deleted}");
+            assert_eq!(again.stream(), first.stream(), "{what}");
         }
     }
     let other = NewManualUpdate::base_image(gateway(1), "gateway-os@1.5.0".parse().unwrap());
