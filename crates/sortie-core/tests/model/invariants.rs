@@ -256,7 +256,33 @@ fn one_outcome((setup, steps): Run) {
     });
 }
 
-fn nothing_starts((setup, steps): Run) {
+fn nothing_starts((setup, mut steps): Run) {
+    // Each campaign is paused in the end, everyone is there, and one operation after the other ends.
+    steps.push(Step::Link {
+        up: true,
+        births: true,
+    });
+    for stream in 0..CAMPAIGNS {
+        let (events, hang) = (100, 0);
+        steps.extend((0..DEVICES).map(ordinary));
+        steps.push(Step::Pump {
+            stream,
+            events: 1,
+            hang,
+        });
+        steps.push(Step::Command {
+            stream,
+            ask: Ask::Pause,
+        });
+        for device in 0..DEVICES {
+            steps.push(Step::Pump {
+                stream,
+                events,
+                hang,
+            });
+            steps.push(says(Who::Of(stream, device), "Success"));
+        }
+    }
     play(setup, &steps, |engine, from, _| {
         engine.log().each(from, |log, stream, event| {
             let starts = matches!(event, CampaignEvent::OperationStarted { .. });
@@ -368,6 +394,52 @@ fn reports_move_their_own((setup, steps): Run) {
             .count();
         assert!(words <= 1, "7: a repeat is news: {news:?}");
         assert_eq!(states(&engine), after, "7: a repeat changes something");
+    }
+    // Whatever a device that has ended says, over and over, it is one late word and one contradiction.
+    for stream in 0..STREAMS {
+        for device in 0..DEVICES {
+            for status in ["Success", "Failure", "Success", "Failure"] {
+                engine.step(&says(Who::Of(stream, device), status), None);
+            }
+        }
+        for number in 0..engine.state(stream).targets().len() {
+            let own = |event: &&CampaignEvent| event.target() == Some(index(number));
+            let start =
+                |event: &CampaignEvent| matches!(event, CampaignEvent::OperationStarted { .. });
+            let words = engine.log().of(stream).rev().filter(own);
+            let words = words
+                .take_while(|event| !start(event))
+                .filter(|event| matches!(event, CampaignEvent::ContradictoryReport { .. }))
+                .count();
+            assert!(
+                words <= 1,
+                "7: {words} contradictions of target {number} of {stream}"
+            );
+        }
+    }
+}
+
+/// A device comes online with what most of them run.
+fn ordinary(device: usize) -> Step {
+    Step::Online {
+        device,
+        version: Some("1.0.0"),
+        model: Some("m"),
+        heard: 0,
+    }
+}
+
+/// A word on a device's last operation.
+fn says(who: Who, status: &'static str) -> Step {
+    Step::Report {
+        who,
+        about: About::Last,
+        word: Word {
+            status,
+            percent: 0,
+            code: None,
+            reason: None,
+        },
     }
 }
 
@@ -601,23 +673,8 @@ fn heal(engine: &mut Engine) {
         None,
     );
     for device in 0..DEVICES {
-        let (version, model) = (Some("1.0.0"), Some("m"));
-        engine.step(
-            &Step::Online {
-                device,
-                version,
-                model,
-                heard: 0,
-            },
-            None,
-        );
+        engine.step(&ordinary(device), None);
     }
-    let success = Word {
-        status: "Success",
-        percent: 0,
-        code: None,
-        reason: None,
-    };
     // One round for each operation that can be needed, one after the other, would be slow, and is enough.
     for _ in 0..STREAMS * DEVICES + 2 {
         let over = |stream| engine.state(stream).is_over() || engine.state(stream).last_at().0 == 0;
@@ -652,9 +709,7 @@ fn heal(engine: &mut Engine) {
                 None,
             );
             for device in 0..DEVICES {
-                let who = Who::Of(stream, device);
-                let (about, word) = (About::Last, success.clone());
-                engine.step(&Step::Report { who, about, word }, None);
+                engine.step(&says(Who::Of(stream, device), "Success"), None);
             }
             engine.step(&Step::UploadDeleted { stream }, None);
         }

@@ -21,7 +21,8 @@ impl<'a> Log<'a> {
         }
     }
 
-    fn of(self, stream: usize) -> impl DoubleEndedIterator<Item = &'a CampaignEvent> {
+    /// The events of one stream.
+    pub(crate) fn of(self, stream: usize) -> impl DoubleEndedIterator<Item = &'a CampaignEvent> {
         let own = self.0.iter().filter(move |(at, _)| *at == stream);
         own.map(|(_, event)| event)
     }

@@ -285,11 +285,11 @@ pub(crate) fn setup() -> impl Strategy<Value = Setup> {
     let shipment = (
         prop_oneof![
             1 => Just(vec![]),
-            9 => prop::sample::subsequence((0..DEVICES).collect::<Vec<_>>(), 1..=DEVICES).prop_shuffle(),
+            12 => prop::sample::subsequence((0..DEVICES).collect::<Vec<_>>(), 1..=DEVICES).prop_shuffle(),
         ],
-        select(vec!["2.0.0", "2.0.0+a", "2.0.0-rc.2", "1.0.0"]),
+        select(vec!["2.0.0", "2.0.0", "2.0.0+a", "2.0.0-rc.2", "1.0.0"]),
         prop_oneof![
-            2 => Just(None),
+            3 => Just(None),
             1 => select(super::versions::REQUIREMENTS.to_vec()).prop_map(Some),
         ],
     )
@@ -308,7 +308,7 @@ fn when() -> impl Strategy<Value = When> {
 pub(crate) fn spec() -> impl Strategy<Value = Spec> {
     (
         1_usize..4,
-        select(vec![0_u32, 20, 25, 50, 100]),
+        select(vec![0_u32, 25, 50, 100, 100]),
         (prop::bool::weighted(0.3), any::<bool>()),
         (select(vec![30_000_u64, 50_000]), 0_u32..3),
         select(vec![None, Some(40_000_u64), Some(90_000)]),
