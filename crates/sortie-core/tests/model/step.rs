@@ -420,7 +420,7 @@ fn who() -> impl Strategy<Value = Who> {
 fn word() -> impl Strategy<Value = Word> {
     let any_word = (
         select(STATUSES.to_vec()),
-        select(vec![0_u8, 0, 30, 60, 100]),
+        select(vec![0_u8, 0, 0, 50]),
         select(CODES.to_vec()),
         select(REASONS.to_vec()),
     )
@@ -459,6 +459,7 @@ fn word() -> impl Strategy<Value = Word> {
 
 fn passing() -> impl Strategy<Value = Passing> {
     prop_oneof![
+        1 => (0_u64..15).prop_map(Passing::Seconds),
         1 => (0_u64..120).prop_map(Passing::Seconds),
         2 => (0..STREAMS, any::<bool>())
             .prop_map(|(stream, just_before)| Passing::UntilDue { stream, just_before }),
@@ -515,7 +516,7 @@ fn pump() -> impl Strategy<Value = Step> {
 fn heard() -> impl Strategy<Value = Step> {
     let report = (who(), about(), word());
     let status = select(STATUSES.to_vec());
-    let progress = (who(), about(), status, select(vec![0_u8, 30, 60]));
+    let progress = (who(), about(), status, select(vec![0_u8, 50]));
     let progress = progress.prop_map(|(who, about, status, percent)| Step::Progress {
         who,
         about,
