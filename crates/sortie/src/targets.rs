@@ -129,8 +129,8 @@ pub(crate) fn page(
 ) -> TargetPage {
     let mut page = TargetPage::default();
     let state = view.campaign.state();
-    let mut kinds = state.kinds().keys();
-    if !kinds.any(|(status, reason)| filter.fits_kind(*status, *reason)) {
+    let mut kinds = state.kinds().iter();
+    if !kinds.any(|((status, reason), _)| filter.fits_kind(*status, *reason)) {
         return page;
     }
     let first = after.map_or(0, |index| index.0.saturating_add(1));

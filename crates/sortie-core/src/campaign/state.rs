@@ -1,7 +1,7 @@
 //! The fold over a campaign's stream.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::{
     CampaignEvent, CampaignSpec, Counts, DeviceWord, End, ImageCopy, ManualSource, ManualUpdate,
-    Outcome, Status, Target, TargetIndex, TargetReason, TargetStatus, record::Record,
-    spec::PushSpec,
+    Outcome, Status, Target, TargetIndex, TargetReason, TargetStatus, kinds::Kinds, spec::PushSpec,
+    target::Times,
 };
 use crate::{CampaignId, CommandId, OperationId, StreamId, Timestamp};
 
@@ -43,7 +43,7 @@ pub struct State {
     /// Last words that say more than their status; few targets have one.
     words: HashMap<TargetIndex, Box<DeviceWord>>,
     counts: Counts,
-    record: Record,
+    kinds: Kinds,
     starts: u32,
     epoch: u64,
     /// The nonces of all owners so far.
@@ -82,7 +82,7 @@ impl State {
             targets: vec![],
             words: HashMap::new(),
             counts: Counts::default(),
-            record: Record::default(),
+            kinds: Kinds::default(),
             starts: 0,
             epoch: 0,
             nonces: vec![],
@@ -102,7 +102,6 @@ impl State {
     pub fn apply(&mut self, at: Timestamp, event: &CampaignEvent) {
         self.events += 1;
         self.last_at = self.last_at.max(at);
-        self.record.apply(at, event);
         match event {
             CampaignEvent::OwnerChanged { epoch, nonce } => {
                 self.epoch = *epoch;
@@ -144,7 +143,6 @@ impl State {
                 // Their number changes no more (D1).
                 self.devices.shrink_to_fit();
                 self.targets.shrink_to_fit();
-                self.record.shrink_to_fit();
             }
             CampaignEvent::CampaignPausing => self.status = Status::Pausing,
             CampaignEvent::CampaignPaused => self.status = Status::Paused,
@@ -155,7 +153,7 @@ impl State {
             }
             CampaignEvent::CampaignFailed => self.finish(at, Outcome::Failure),
             CampaignEvent::CampaignSucceeded => self.finish(at, Outcome::Success),
-            _ => self.apply_to_target(event),
+            _ => self.apply_to_target(at, event),
         }
         if self.manual.is_some() && self.counts.idle + self.counts.in_progress == 0 {
             // A manual update ends with its operation.
@@ -167,7 +165,7 @@ impl State {
         }
     }
 
-    fn apply_to_target(&mut self, event: &CampaignEvent) {
+    fn apply_to_target(&mut self, at: Timestamp, event: &CampaignEvent) {
         match event {
             CampaignEvent::OperationStarted {
                 target,
@@ -175,7 +173,7 @@ impl State {
                 decided_on,
                 replaces: _,
             } => {
-                self.start_operation(*target, *claim, decided_on.as_ref());
+                self.start_operation(at, *target, *claim, decided_on.as_ref());
             }
             CampaignEvent::RequestRetried { target } => {
                 self.change(*target, |t| t.request_retries += 1);
@@ -194,6 +192,7 @@ impl State {
             CampaignEvent::TargetSucceeded { target, reason, .. } => {
                 self.change(*target, |t| {
                     t.status = TargetStatus::Successful;
+                    t.times.end(at);
                     t.reason = Some(*reason);
                     if *reason == TargetReason::Updated {
                         t.heard = Some(sortie_protocol::Status::Success);
@@ -207,7 +206,7 @@ impl State {
                 word,
                 ..
             } => {
-                self.fail_target(*target, *reason, *end, word.as_ref());
+                self.fail_target(at, *target, *reason, *end, word.as_ref());
             }
             CampaignEvent::TargetDeferred {
                 target,
@@ -216,6 +215,7 @@ impl State {
             } => {
                 self.change(*target, |t| {
                     t.status = TargetStatus::Idle;
+                    t.times.end(at);
                     t.reason = Some(*reason);
                     t.heard = Some(sortie_protocol::Status::Failure);
                     t.deferrals += 1;
@@ -270,10 +270,16 @@ impl State {
         let added = u32::try_from(devices.len()).unwrap_or(u32::MAX);
         self.counts.targets = self.counts.targets.saturating_add(added);
         self.counts.idle = self.counts.idle.saturating_add(added);
-        self.record.add(self.targets.len(), added);
+        self.kinds.add((TargetStatus::Idle, None), added);
     }
 
-    fn start_operation(&mut self, target: TargetIndex, claim: u64, decided_on: Option<&Arc<str>>) {
+    fn start_operation(
+        &mut self,
+        at: Timestamp,
+        target: TargetIndex,
+        claim: u64,
+        decided_on: Option<&Arc<str>>,
+    ) {
         self.starts += 1;
         let started = self.starts;
         let owner = u16::try_from(self.nonces.len().saturating_sub(1)).unwrap_or(u16::MAX);
@@ -291,6 +297,7 @@ impl State {
                 claim_at_start: claim,
                 owner,
                 decided_on,
+                times: Times::started(at),
                 ..Target::default()
             };
         });
@@ -298,6 +305,7 @@ impl State {
 
     fn fail_target(
         &mut self,
+        at: Timestamp,
         target: TargetIndex,
         reason: TargetReason,
         end: End,
@@ -312,6 +320,7 @@ impl State {
         }
         self.change(target, |t| {
             t.status = TargetStatus::Failed;
+            t.times.end(at);
             t.reason = Some(reason);
             t.end = Some(end);
             if let Some(word) = word {
@@ -333,7 +342,7 @@ impl State {
         let kind = (target.status, target.reason);
         change(target);
         let after = (target.status, abandoned(target));
-        self.record.recount(kind, (target.status, target.reason));
+        self.kinds.recount(kind, (target.status, target.reason));
         if before.0 != after.0 {
             *self.counts.of(before.0) -= 1;
             *self.counts.of(after.0) += 1;
@@ -448,20 +457,20 @@ impl State {
         self.counts
     }
 
-    /// How many targets there are of each status and reason, kept by the fold; idle and in-progress
-    /// targets may have no reason.
-    pub fn kinds(&self) -> &BTreeMap<(TargetStatus, Option<TargetReason>), u32> {
-        self.record.kinds()
+    /// How many targets there are of each status and reason, in their order, kept by the fold; idle and
+    /// in-progress targets may have no reason.
+    pub fn kinds(&self) -> &[((TargetStatus, Option<TargetReason>), u32)] {
+        self.kinds.as_slice()
     }
 
     /// When a target's last operation started.
     pub fn operation_started_at(&self, index: TargetIndex) -> Option<Timestamp> {
-        self.record.started_at(index)
+        self.target(index)?.times.started_at()
     }
 
     /// When a target's last operation ended, or when it was judged without one (E).
     pub fn operation_ended_at(&self, index: TargetIndex) -> Option<Timestamp> {
-        self.record.ended_at(index)
+        self.target(index)?.times.ended_at()
     }
 
     /// Finished, with operations that are still followed to their end (L5).

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sortie_protocol::Status as DeviceStatus;
 
 use super::{End, TargetReason};
-use crate::ClaimPhase;
+use crate::{ClaimPhase, Timestamp};
 
 /// A target's place in its campaign's snapshot, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,12 +59,10 @@ impl fmt::Display for TargetStatus {
     }
 }
 
-/// The fold of a target's events. Small, since there may be a million.
+/// The fold of a target's events. Small, since there may be a million, and one line of a processor's
+/// cache, since they come in any order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, in a byte"
-)]
+#[repr(align(64))]
 #[non_exhaustive]
 pub struct Target {
     /// Where it is.
@@ -101,6 +99,8 @@ pub struct Target {
     pub(super) owner: u16,
     /// The device's version that its last operation was decided on, in the state's table.
     pub(super) decided_on: u32,
+    /// When its last operation started and ended.
+    pub(super) times: Times,
 }
 
 impl Target {
@@ -119,3 +119,44 @@ impl Target {
         })
     }
 }
+
+/// When an operation started and ended, or [`NEVER`]: half of what options would take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    started: i64,
+    ended: i64,
+}
+
+const NEVER: i64 = i64::MIN;
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            started: NEVER,
+            ended: NEVER,
+        }
+    }
+}
+
+impl Times {
+    pub(super) fn started(at: Timestamp) -> Self {
+        Self {
+            started: at.0,
+            ended: NEVER,
+        }
+    }
+
+    pub(super) fn end(&mut self, at: Timestamp) {
+        self.ended = at.0;
+    }
+
+    pub(super) fn started_at(self) -> Option<Timestamp> {
+        (self.started != NEVER).then_some(Timestamp(self.started))
+    }
+
+    pub(super) fn ended_at(self) -> Option<Timestamp> {
+        (self.ended != NEVER).then_some(Timestamp(self.ended))
+    }
+}
+
+const _: () = assert!(size_of::<Target>() == 64, "it is one line of the cache");

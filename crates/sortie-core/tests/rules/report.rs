@@ -73,6 +73,27 @@ fn r4_a_busy_device_is_tried_again_after_backoff_and_not_for_ever() {
 }
 
 #[test]
+fn r4_a_target_tried_again_has_the_times_of_its_last_operation() {
+    let mut story = Story::running(1, push(1, 100.0).busy_retries(2));
+    let times = |story: &Story| {
+        let (state, target) = (story.campaign.state(), TargetIndex(0));
+        let times = [
+            state.operation_started_at(target),
+            state.operation_ended_at(target),
+        ];
+        times.map(|at| at.map(|at| at.0))
+    };
+    let started = story.now.at.0;
+    assert_eq!(times(&story), [Some(started), None]);
+    story.now.at.0 += 7;
+    story.fails(0, StatusCode::UpdateAlreadyInProgress);
+    assert_eq!(times(&story), [Some(started), Some(started + 7)]);
+    story.now.at.0 += 7;
+    story.after(60);
+    assert_eq!(times(&story), [Some(started + 14), None]);
+}
+
+#[test]
 fn r4_a_changed_version_is_decided_again() {
     let mut story = Story::running(1, push(1, 0.0));
     story.report(0, |operation| Report {
