@@ -4,7 +4,7 @@ use serde::Serialize;
 use sortie_core::{
     ClaimPhase, DeviceId, OperationId, StreamId, TargetIndex, TargetReason, TargetStatus,
     Timestamp,
-    campaign::{DeviceWord, End, Target},
+    campaign::{DeviceWord, Target},
 };
 use sortie_engine::node::View;
 use sortie_protocol::Status as DeviceStatus;
@@ -193,7 +193,7 @@ fn row(view: View<'_>, index: TargetIndex) -> Option<TargetRow> {
         started_at: state.operation_started_at(index),
         ended_at: state.operation_ended_at(index),
         cancelling: state.is_cancelling(target),
-        abandoned: target.end == Some(End::Abandoned) && !target.late,
+        abandoned: target.claim_phase() == Some(ClaimPhase::Open),
         decided_on: decided_on.map(Into::into),
         online: heard.map(|slot| view.fleet.is_online(slot)),
         version: fleet

@@ -255,3 +255,31 @@ async fn d1_a_device_removed_while_a_campaign_s_snapshot_is_read_is_not_pushed_t
     let row = bed.run(second.target(&gone)).await.unwrap();
     assert_eq!(row.reason, Some(TargetReason::DeviceRemoved));
 }
+
+#[tokio::test]
+async fn d1_what_a_finished_campaign_abandoned_is_closed_and_only_then_forgotten() {
+    let builder = Bed::builder(9);
+    let spy = Spy {
+        fleet: builder.fleet().clone(),
+        forgotten: Arc::default(),
+    };
+    let mut bed = builder.transport(spy.clone()).start().await.unwrap();
+    add(&bed, 1);
+    bed.fleet().on_update(|_| Play::Silent);
+    let campaign = bed.run(my_app::roll_out(bed.engine())).await.unwrap();
+    bed.run(campaign.finished()).await.unwrap();
+    bed.run_for(Duration::from_mins(10)).await;
+    let row = bed.run(campaign.target(&gateway(1))).await.unwrap();
+    assert!(row.abandoned, "{row:?}");
+    bed.fleet().inventory().remove(&gateway(1));
+    bed.run(bed.engine().device_removed(&gateway(1)))
+        .await
+        .unwrap();
+    bed.run_for(Duration::from_secs(1)).await;
+    let row = bed.run(campaign.target(&gateway(1))).await.unwrap();
+    assert!(!row.abandoned, "{row:?}");
+    assert_eq!(row.reason, Some(TargetReason::RequestTimeout));
+    assert_eq!(*spy.forgotten.lock().unwrap(), [gateway(1)]);
+    let health = bed.run(bed.engine().health()).await;
+    assert_eq!(health.node.claims_open, 0);
+}
