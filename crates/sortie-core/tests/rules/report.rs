@@ -26,6 +26,28 @@ fn r2_repeats_change_nothing_and_at_most_64_words_are_recorded() {
 }
 
 #[test]
+fn r2_another_code_or_reason_is_news_and_another_message_is_not() {
+    let mut story = Story::running(1, push(1, 100.0));
+    let mut news = vec![];
+    for (code, reason, message) in [
+        (Some(StatusCode::NetworkError), None, "a"),
+        (Some(StatusCode::NetworkError), None, "b"),
+        (Some(StatusCode::IOError), None, "b"),
+        (Some(StatusCode::IOError), Some(Reason::VersionChanged), "b"),
+        (Some(StatusCode::IOError), Some(Reason::VersionChanged), "c"),
+        (None, None, "c"),
+    ] {
+        story.report(0, |operation| {
+            let mut report = Report::new(operation, Word::Error);
+            (report.code, report.reason, report.message) = (code, reason, message.into());
+            report
+        });
+        news.push(story.events().len());
+    }
+    assert_eq!(news, [1, 0, 1, 1, 0, 1]);
+}
+
+#[test]
 fn r3_a_failure_keeps_its_code_message_and_reason() {
     let mut story = Story::running(1, push(1, 100.0));
     story.report(0, |operation| Report {

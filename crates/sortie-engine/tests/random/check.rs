@@ -265,6 +265,30 @@ impl Checker {
         }
     }
 
+    /// D1: the streams in which a removal of the device is to be recorded.
+    pub(crate) fn concerned(&self, device: &DeviceId) -> Vec<StreamId> {
+        let concerned = self.states().filter(|state| {
+            let targets = state.devices().iter().zip(state.targets());
+            let mut own = targets.filter(|(id, _)| *id == device);
+            own.any(|(_, target)| !target.status.is_terminal())
+        });
+        concerned.map(State::stream).collect()
+    }
+
+    /// D1: they have it, before anybody is told so, or anything deleted.
+    pub(crate) fn has_removal(&self, device: &DeviceId, streams: &[StreamId]) {
+        for stream in streams {
+            let state = &self.campaigns[stream].state;
+            let own = state.devices().iter().position(|id| id == device).unwrap();
+            let target = &state.targets()[own];
+            let idle = target.status == TargetStatus::Idle && state.status() == Status::Finished;
+            assert!(
+                target.status.is_terminal() || target.removed || idle,
+                "D1: {stream} does not know that {device} was removed: {target:?}"
+            );
+        }
+    }
+
     /// D1: nothing is deleted of a device on which an operation is in force.
     pub(crate) fn forgets(&self, device: &DeviceId) {
         let held = self.held.get(device);

@@ -61,6 +61,10 @@ pub(crate) struct World {
     /// Devices that the inventory has no more.
     removed: BTreeSet<DeviceId>,
     manual_updates: u128,
+    /// By the command that told of a removal: the device, and the streams that must have it then.
+    told: BTreeMap<u64, (DeviceId, Vec<StreamId>)>,
+    /// Devices that were removed more than once.
+    again: BTreeSet<DeviceId>,
 }
 
 enum Pending {
@@ -112,6 +116,8 @@ impl World {
             gate: BTreeSet::new(),
             removed: BTreeSet::new(),
             manual_updates: 0,
+            told: BTreeMap::new(),
+            again: BTreeSet::new(),
             trace: std::env::var_os("SORTIE_TRACE").is_some(),
         };
         world.restart();
@@ -315,7 +321,7 @@ impl World {
                     let Some((_, what)) = command else {
                         panic!("a second answer to {ask}");
                     };
-                    self.answered(&what, &answer);
+                    self.answered(ask, &what, &answer);
                 }
                 other => self.begin(other),
             }
@@ -332,6 +338,10 @@ impl World {
             NodeOutput::Forget(forget, generation) => {
                 assert!(self.link, "forgotten while the link is down");
                 self.checker.forgets(&forget.device);
+                if !self.again.contains(&forget.device) {
+                    let told = self.told.values().filter(|(d, _)| *d == forget.device);
+                    told.for_each(|(device, streams)| self.checker.has_removal(device, streams));
+                }
                 Pending::Forget(forget, generation)
             }
             NodeOutput::DeleteUpload(update, _) => Pending::DeleteUpload(update),
@@ -339,12 +349,17 @@ impl World {
         });
     }
 
-    fn answered(&mut self, what: &NodeCommand, answer: &Result<Done, Refusal>) {
+    fn answered(&mut self, ask: u64, what: &NodeCommand, answer: &Result<Done, Refusal>) {
         match (what, answer) {
             (NodeCommand::Create(id, _), Ok(_)) if !self.campaigns.contains(id) => {
                 self.campaigns.push(*id);
             }
             (NodeCommand::Delete(_), Ok(_)) => self.fault("deleted"),
+            (NodeCommand::DeviceRemoved(_), Ok(_)) => {
+                if let Some((device, streams)) = self.told.get(&ask) {
+                    self.checker.has_removal(device, streams);
+                }
+            }
             (NodeCommand::Delete(_), Err(Refusal::Refused(Rejection::InUse { .. }))) => {
                 self.fault("deletion refused");
             }
@@ -708,15 +723,17 @@ impl World {
     fn remove(&mut self) {
         self.fault("device removed");
         let device = self.rng.pick(&self.devices).id.clone();
-        self.removed.insert(device.clone());
-        if self.rng.one_in(2) {
+        if self.removed.insert(device.clone()) && self.rng.one_in(2) {
+            let concerned = self.checker.concerned(&device);
+            self.told.insert(self.next + 1, (device.clone(), concerned));
             self.command(NodeCommand::DeviceRemoved(device));
         }
     }
 
     /// A device that was removed is there again.
     fn add_again(&mut self) {
-        if self.removed.pop_first().is_some() {
+        if let Some(device) = self.removed.pop_first() {
+            self.again.insert(device);
             self.fault("device added again");
         }
     }
@@ -837,7 +854,7 @@ impl World {
             }
             NodeOutput::Reply(ask, answer) => {
                 if let Some((_, what)) = self.commands.remove(&ask) {
-                    self.answered(&what, &answer);
+                    self.answered(ask, &what, &answer);
                 }
             }
             other => self.begin(other),

@@ -132,13 +132,14 @@ async fn m3_what_can_t_start_now_is_refused_and_says_why_unless_it_was_told_to_w
 #[tokio::test]
 async fn o2_a_manual_update_that_waits_goes_before_the_campaign_once_the_device_is_free() {
     let mut bed = bed(1).await;
-    let first = bed.run(my_app::roll_out(bed.engine())).await.unwrap();
-    hear(&mut bed).await;
-    let second = pilot().id(sortie::CampaignId::from_name("second"));
+    // So that the second campaign wants the device, too.
     bed.fleet().on_update(|_| Play::Fails {
         code: sortie::StatusCode::IOError,
         after: MINUTES(1),
     });
+    let first = bed.run(my_app::roll_out(bed.engine())).await.unwrap();
+    hear(&mut bed).await;
+    let second = pilot().id(sortie::CampaignId::from_name("second"));
     bed.run(bed.engine().create_campaign(second)).await.unwrap();
     let until = later(&bed, 60);
     let manual = bed
@@ -228,7 +229,17 @@ async fn k1_k2_asking_again_is_answered_by_what_exists_and_other_content_is_refu
 async fn k1_k2_a_repeat_is_answered_also_when_its_image_was_edited_or_deleted_since() {
     let mut bed = bed(1).await;
     hear(&mut bed).await;
-    let id = ManualUpdateId::from_name("m");
+    // So many that the last one is not read at once after a restart.
+    let mut ids: Vec<_> = (0..40)
+        .map(|n| ManualUpdateId::from_name(&n.to_string()))
+        .collect();
+    ids.sort_unstable();
+    let id = ids.pop().unwrap();
+    for id in ids {
+        let other = bed.engine().manual_update(image(1).id(id));
+        let other = bed.run(other).await.unwrap();
+        bed.run(other.finished()).await.unwrap();
+    }
     let click = CommandId::from_name("click");
     let ask = |bed: &Bed| bed.engine().manual_update(image(1).id(id));
     let first = bed.run(ask(&bed).id(click)).await.unwrap();
@@ -268,6 +279,28 @@ async fn k1_a_repeat_is_answered_also_while_the_log_is_being_read_and_its_device
     bed.crash_and_restart().await.unwrap();
     let again = bed.run(ask(&bed)).await.unwrap();
     assert_eq!(again.stream(), first.stream());
+}
+
+#[tokio::test]
+async fn k1_a_command_that_changes_nothing_is_recorded_too_so_that_its_repeat_is_accepted() {
+    let mut bed = bed(1).await;
+    bed.fleet().on_update(|_| Play::Stalls);
+    hear(&mut bed).await;
+    let operation = bed.run(bed.engine().manual_update(image(1))).await.unwrap();
+    bed.run_for(MINUTES(1)).await;
+    bed.run(operation.cancel()).await.unwrap();
+    let second = CommandId::from_name("second click");
+    bed.run(operation.cancel().id(second)).await.unwrap();
+    bed.run(operation.finished()).await.unwrap();
+    bed.run(operation.cancel()).await.unwrap_err();
+    bed.run(operation.cancel().id(second)).await.unwrap();
+    bed.crash_and_restart().await.unwrap();
+    let StreamId::Manual(id) = operation.stream() else {
+        panic!("{}", operation.stream())
+    };
+    let operation = bed.engine();
+    let operation = bed.run(operation.operation(id)).await.unwrap();
+    bed.run(operation.cancel().id(second)).await.unwrap();
 }
 
 /// Deletes files at the third try.
