@@ -92,6 +92,12 @@ pub enum Rejection {
         /// Its stream.
         stream: StreamId,
     },
+    /// The campaign of this id was deleted (L1): its id is used up, since the log names it for ever.
+    #[error("{stream} was deleted, and its id is not used again")]
+    Deleted {
+        /// Its stream.
+        stream: StreamId,
+    },
     /// There is no campaign of this id, or it was deleted.
     #[error("there is no {stream}")]
     NoCampaign {

@@ -41,7 +41,10 @@ impl Campaign {
                 self.emit(CampaignEvent::CampaignCreated { spec }, d);
                 Ok(())
             }
-            Some(present) if *present == spec && !self.state.is_deleted() => Ok(()),
+            _ if self.state.is_deleted() => Err(Rejection::Deleted {
+                stream: self.state.stream(),
+            }),
+            Some(present) if *present == spec => Ok(()),
             Some(_) => Err(Rejection::Exists {
                 stream: self.state.stream(),
             }),

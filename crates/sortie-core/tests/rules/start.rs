@@ -80,6 +80,17 @@ fn k2_creating_again_is_nothing_with_the_same_content_and_refused_with_other() {
 }
 
 #[test]
+fn l1_a_deleted_campaigns_id_is_used_up() {
+    let mut story = Story::created(push(1, 0.0), Start::ByHand);
+    story.command(Command::Delete).unwrap();
+    let again = Command::Create(Box::new(spec(push(1, 0.0), Start::ByHand)));
+    let stream = story.campaign.state().stream();
+    assert_eq!(story.command(again), Err(Rejection::Deleted { stream }));
+    let gone = story.command(Command::Start);
+    assert_eq!(gone, Err(Rejection::NoCampaign { stream }));
+}
+
+#[test]
 fn l1_edit_and_delete_are_for_campaigns_that_have_not_started() {
     let mut story = Story::created(push(1, 0.0), Start::ByHand);
     story

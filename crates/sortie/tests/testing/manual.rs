@@ -64,6 +64,15 @@ async fn m_a_base_image_is_sent_to_one_device_and_its_word_ends_it() {
     };
     let found = bed.run(again.operation(id)).await.unwrap();
     assert_eq!(bed.run(found.row()).await.unwrap(), row);
+    let story = bed.run(found.explain()).await.unwrap().to_string();
+    assert!(story.contains("successful, updated"), "{story}");
+    let device = gateway(1);
+    let history = bed
+        .run(again.device_history(&device, None, 10))
+        .await
+        .unwrap();
+    assert_eq!(history.len(), 1);
+    assert_eq!(history[0].stream, operation.stream());
 }
 
 #[tokio::test]

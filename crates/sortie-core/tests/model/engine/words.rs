@@ -130,6 +130,7 @@ pub(crate) fn command(ask: &Ask) -> Command {
 pub(crate) fn refused(rejection: &Rejection) -> String {
     match rejection {
         Rejection::Exists { .. } => "exists already, with other content".into(),
+        Rejection::Deleted { .. } => "was deleted".into(),
         Rejection::NoCampaign { .. } => "there is no such stream".into(),
         Rejection::NotForManual { .. } => "it can only be cancelled".into(),
         Rejection::RiskNotAcknowledged { .. } => "the risk is not acknowledged".into(),

@@ -49,6 +49,7 @@ impl Deciding<'_> {
                 return Ok(());
             }
             // An id is never used again.
+            Ask::Create(_) if self.stream.deleted => return Err("was deleted".into()),
             Ask::Create(_) => return Err("exists already, with other content".into()),
             _ if !self.stream.exists() => return Err("there is no such stream".into()),
             Ask::Edit(spec) => {
