@@ -4,7 +4,9 @@
 
 mod cancel;
 mod clock;
+mod commands;
 mod eligibility;
+mod inputs;
 mod life;
 mod manual;
 mod push;

@@ -1,0 +1,116 @@
+//! What counts of what is heard, and when the next timer runs out (P4, P5, C3, R1, W5).
+
+use sortie_core::{CampaignEvent, Event, Input, Listened, OperationId, TargetIndex, TargetStatus};
+use sortie_protocol::{Progress, Status as Word};
+use uuid::Uuid;
+
+use crate::story::{Story, push};
+
+const ONLY: TargetIndex = TargetIndex(0);
+
+fn seconds(due: Option<Listened>) -> Option<u64> {
+    due.map(|due| due.0 / 1_000)
+}
+
+fn operation(story: &Story) -> OperationId {
+    story.campaign.operation(ONLY).unwrap()
+}
+
+#[test]
+fn p4_c3_x2_the_next_timer_is_told_and_none_runs_when_nothing_is_under_way() {
+    let mut story = Story::running(1, push(1, 100.0));
+    assert_eq!(seconds(story.campaign.next_due()), Some(300));
+    story.says(0, Word::Acknowledged);
+    assert_eq!(seconds(story.campaign.next_due()), Some(3_600));
+    story.says(0, Word::Success);
+    assert_eq!(story.campaign.next_due(), None);
+}
+
+#[test]
+fn p4_runs_from_the_commit_for_what_waits_for_a_first_word() {
+    let mut story = Story::running(2, push(2, 100.0));
+    story.says(1, Word::Acknowledged);
+    story.now.listened = Listened(100_000);
+    let started = |n| {
+        Event::Campaign(CampaignEvent::OperationStarted {
+            target: TargetIndex(n),
+            claim: 1,
+            decided_on: None,
+            replaces: None,
+        })
+    };
+    // Target 1 was heard before its commit was: it waits for no first word any more.
+    story
+        .campaign
+        .committed(&[started(0), started(1)], story.now);
+    assert_eq!(seconds(story.campaign.next_due()), Some(400));
+    story.after(299);
+    assert_eq!(story.target(0).0, TargetStatus::InProgress);
+    story.events.clear();
+    story.after(1);
+    let retried = CampaignEvent::RequestRetried { target: ONLY };
+    assert_eq!(story.events(), [retried]);
+}
+
+#[test]
+fn c3_a_sign_of_life_counts_for_the_last_operation_only_and_not_before_its_first_word() {
+    let mut story = Story::running(1, push(1, 100.0));
+    let own = operation(&story).0;
+    let progress = |operation| Progress {
+        operation,
+        status: Word::Downloading,
+        percent: 50,
+    };
+    story.input(Input::Progress(ONLY, progress(own)));
+    assert_eq!(seconds(story.campaign.next_due()), Some(300));
+    story.says(0, Word::Acknowledged);
+    story.now.listened = Listened(1_000_000);
+    story.input(Input::Progress(ONLY, progress(Uuid::from_u128(77))));
+    assert_eq!(seconds(story.campaign.next_due()), Some(3_600));
+    story.input(Input::Progress(ONLY, progress(own)));
+    assert_eq!(seconds(story.campaign.next_due()), Some(4_600));
+}
+
+#[test]
+fn p5_only_the_refusal_of_the_operation_in_force_abandons_it() {
+    let mut story = Story::running(1, push(1, 100.0));
+    let own = operation(&story);
+    let other = OperationId(Uuid::from_u128(77));
+    story.input(Input::SendRefused(ONLY, other));
+    assert_eq!(story.target(0).0, TargetStatus::InProgress);
+    story.says(0, Word::Success);
+    story.events.clear();
+    story.input(Input::SendRefused(ONLY, own));
+    assert_eq!(story.events(), []);
+}
+
+#[test]
+fn w5_a_claim_is_raised_above_its_number_only_and_by_its_holder_only() {
+    let mut story = Story::running(1, push(1, 100.0));
+    let own = operation(&story);
+    story.events.clear();
+    story.registers.clear();
+    story.input(Input::Raise(ONLY, 1));
+    assert_eq!((story.events(), story.registers.len()), (vec![], 0));
+    story.input(Input::Raise(ONLY, 9));
+    let raised = CampaignEvent::ClaimRaised {
+        target: ONLY,
+        claim: 9,
+    };
+    assert_eq!((story.events(), story.registers.len()), (vec![raised], 1));
+    // The operation keeps its UUID (W1).
+    assert_eq!(story.campaign.state().operation(ONLY), Some(own));
+
+    // Another has taken the claim since.
+    let mut row = story.fleet.device(story.slots[0]).claim().unwrap().clone();
+    row.operation = OperationId(Uuid::from_u128(77));
+    story.fleet.set_claim(story.slots[0], Some(row));
+    story.input(Input::Raise(ONLY, 20));
+    assert_eq!(story.events(), []);
+}
+
+#[test]
+fn the_slots_of_the_targets_devices_are_those_that_it_was_armed_with() {
+    let story = Story::running(3, push(1, 100.0));
+    assert_eq!(story.campaign.slots(), story.slots);
+}
