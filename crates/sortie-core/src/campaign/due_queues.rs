@@ -182,6 +182,20 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn who_is_due_at_once_leaves_in_the_order_of_joining() {
+        let mut queues = DueQueues::<()>::default();
+        for target in [2, 0, 1] {
+            queues.join(TargetIndex(target), 0, 0, Listened(7));
+        }
+        let mut order = vec![];
+        while let Some((_, target, _)) = queues.first(0) {
+            queues.leave(target, 0);
+            order.push(target.0);
+        }
+        assert_eq!(order, [2, 0, 1]);
+    }
+
     proptest! {
         /// Any times, also a clock that goes back.
         #[test]
