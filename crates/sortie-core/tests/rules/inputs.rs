@@ -53,6 +53,17 @@ fn p4_runs_from_the_commit_for_what_waits_for_a_first_word() {
 }
 
 #[test]
+fn a_tick_is_bounded_and_what_is_left_is_still_due() {
+    let mut story = Story::running(1_001, push(1_001, 100.0));
+    story.now.listened = Listened(300_000);
+    story.input(Input::Tick);
+    assert_eq!(story.events().len(), 1_000);
+    assert_eq!(story.campaign.next_due(), Some(story.now.listened));
+    story.input(Input::Tick);
+    assert_eq!(story.events().len(), 1);
+}
+
+#[test]
 fn c3_a_sign_of_life_counts_for_the_last_operation_only_and_not_before_its_first_word() {
     let mut story = Story::running(1, push(1, 100.0));
     let own = operation(&story).0;
