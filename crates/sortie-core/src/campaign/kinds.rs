@@ -37,3 +37,26 @@ impl Kinds {
         self.add(after, 1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_follow_each_change_and_no_kind_stays_without_a_target() {
+        let idle = (TargetStatus::Idle, None);
+        let busy = (TargetStatus::Idle, Some(TargetReason::DeviceBusy));
+        let updated = (TargetStatus::Successful, Some(TargetReason::Updated));
+        let mut kinds = Kinds::default();
+        kinds.add(idle, 0);
+        assert_eq!(kinds.as_slice(), []);
+        kinds.add(idle, 2);
+        kinds.add(idle, 1);
+        kinds.recount(idle, updated);
+        kinds.recount(updated, updated);
+        assert_eq!(kinds.as_slice(), [(idle, 2), (updated, 1)]);
+        kinds.recount(idle, busy);
+        kinds.recount(idle, updated);
+        assert_eq!(kinds.as_slice(), [(busy, 1), (updated, 2)]);
+    }
+}
