@@ -184,3 +184,39 @@ fn o4_a_late_word_after_the_takeover_leaves_the_new_operation_alone() {
         .unwrap();
     assert!(matches!(out.events[..], [CampaignEvent::LateReport { .. }]));
 }
+
+#[test]
+fn a_pump_is_bounded_and_says_whether_more_is_ready() {
+    let mut story = Story::created(push(5, 100.0), Start::Now);
+    story.snapshot(3);
+    let pump = |story: &mut Story| {
+        let mut out = Output::default();
+        let more = story.campaign.pump(&story.fleet, story.now, &mut out, 2);
+        let events = out.events.len();
+        story.take(out);
+        (more, events)
+    };
+    assert_eq!(pump(&mut story), (true, 2));
+    assert_eq!(pump(&mut story), (false, 1));
+    assert_eq!(pump(&mut story), (false, 0));
+}
+
+#[test]
+fn e0_a_refusal_names_the_system_model_only_if_that_is_why() {
+    for (version, model, named) in [("1.0.0", "other", Some("other")), ("3.0.0", "m", None)] {
+        let mut story = Story::created(push(1, 100.0), Start::Now);
+        story.snapshot(1);
+        story.born(story.slots[0], Some(version), Some(model));
+        story.pump();
+        let told = story.events().into_iter().find_map(|event| match event {
+            CampaignEvent::TargetFailed {
+                decided_on,
+                system_model,
+                ..
+            } => Some((decided_on, system_model)),
+            _ => None,
+        });
+        let expected = (Some(version.into()), named.map(Into::into));
+        assert_eq!(told, Some(expected));
+    }
+}

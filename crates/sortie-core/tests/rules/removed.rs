@@ -1,6 +1,8 @@
 //! Rule D1: a device is removed from the inventory.
 
-use sortie_core::{Input, Outcome, TargetIndex, TargetReason, TargetStatus, campaign::Status};
+use sortie_core::{
+    Input, Outcome, Output, Start, TargetIndex, TargetReason, TargetStatus, campaign::Status,
+};
 use sortie_protocol::{Request, Status as Word, StatusCode};
 
 use crate::story::{Story, push};
@@ -78,4 +80,37 @@ fn d1_an_abandoned_operation_waits_for_its_word_no_longer_and_an_outcome_stays()
     story.events.clear();
     removed(&mut story, 0);
     assert_eq!(story.events(), []);
+}
+
+#[test]
+fn d1_a_device_is_pushed_only_once_the_inventory_has_confirmed_it() {
+    let mut story = Story::created(push(2, 100.0), Start::Now);
+    story.fleet.confirm_anew();
+    story.snapshot(3);
+    let pump = |story: &mut Story| {
+        let mut out = Output::default();
+        let more = story
+            .campaign
+            .pump(&story.fleet, story.now, &mut out, usize::MAX);
+        let unconfirmed = std::mem::take(&mut out.unconfirmed);
+        story.take(out);
+        (more, unconfirmed)
+    };
+    // Nothing can be pushed at once; who is next is asked for, in the order of their turns.
+    assert_eq!(pump(&mut story), (false, story.slots.clone()));
+    assert_eq!(story.in_progress(), 0);
+    story.fleet.confirm(story.slots[1]);
+    assert_eq!(
+        pump(&mut story),
+        (false, vec![story.slots[0], story.slots[2]])
+    );
+    story.fleet.confirm(story.slots[0]);
+    // Two slots are taken now, and nobody else's turn has come.
+    assert_eq!(pump(&mut story), (false, vec![]));
+    assert_eq!(story.in_progress(), 2);
+    // What was said holds for one round more.
+    story.fleet.confirm_anew();
+    assert!(story.fleet.is_confirmed(story.slots[0]));
+    story.fleet.confirm_anew();
+    assert!(!story.fleet.is_confirmed(story.slots[0]));
 }
