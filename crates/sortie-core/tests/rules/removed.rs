@@ -1,7 +1,8 @@
 //! Rule D1: a device is removed from the inventory.
 
 use sortie_core::{
-    Input, Outcome, Output, Start, TargetIndex, TargetReason, TargetStatus, campaign::Status,
+    Command, Input, Outcome, Output, Start, TargetIndex, TargetReason, TargetStatus,
+    campaign::Status,
 };
 use sortie_protocol::{Request, Status as Word, StatusCode};
 
@@ -113,4 +114,18 @@ fn d1_a_device_is_pushed_only_once_the_inventory_has_confirmed_it() {
     assert!(story.fleet.is_confirmed(story.slots[0]));
     story.fleet.confirm_anew();
     assert!(!story.fleet.is_confirmed(story.slots[0]));
+}
+
+#[test]
+fn d1_after_the_end_an_idle_target_stays_as_it_is_and_a_second_removal_is_nothing() {
+    let mut story = Story::running(2, push(1, 100.0));
+    story.command(Command::Cancel).unwrap();
+    story.events.clear();
+    removed(&mut story, 1);
+    assert_eq!(story.events(), []);
+    assert_eq!(story.target(1), (TargetStatus::Idle, None));
+    removed(&mut story, 0);
+    assert_eq!(story.events().len(), 1);
+    removed(&mut story, 0);
+    assert_eq!(story.events(), []);
 }

@@ -1,6 +1,8 @@
 //! Rules S, L1 and K: creation, edits, start.
 
-use sortie_core::{Command, Outcome, Rejection, Start, Timestamp, campaign::Status};
+use sortie_core::{
+    CampaignId, Command, Outcome, Rejection, Start, StreamId, Timestamp, campaign::Status,
+};
 
 use crate::story::{Story, push, spec};
 
@@ -116,4 +118,29 @@ fn l1_edit_and_delete_are_for_campaigns_that_have_not_started() {
         story.command(Command::Delete),
         Err(Rejection::WrongStatus { .. })
     ));
+}
+
+#[test]
+fn s1_s2_who_has_started_or_is_deleted_waits_for_no_time_and_wants_no_snapshot() {
+    let at = Timestamp(5_000);
+    let wants = |story: &Story| {
+        let campaign = &story.campaign;
+        (campaign.start_at(), campaign.wants_snapshot(story.now))
+    };
+    let mut story = Story::created(push(1, 100.0), Start::At(at));
+    // S4's probe; then it waits for its time.
+    assert_eq!(wants(&story), (Some(at), true));
+    story.snapshot(1);
+    assert_eq!(wants(&story), (Some(at), false));
+    story.now.at = at;
+    assert_eq!(wants(&story), (Some(at), true));
+    story.snapshot(1);
+    assert_eq!(story.status().0, Status::InProgress);
+    assert_eq!(wants(&story), (None, false));
+
+    let mut story = Story::created(push(1, 100.0), Start::At(at));
+    story.command(Command::Delete).unwrap();
+    assert_eq!(wants(&story), (None, false));
+    let none = StreamId::Campaign(CampaignId::from_name("none"));
+    assert_eq!(wants(&Story::new(none)), (None, false));
 }
