@@ -1,7 +1,10 @@
 //! What counts of what is heard, and when the next timer runs out (P4, P5, C3, R1, W5).
 
-use sortie_core::{CampaignEvent, Event, Input, Listened, OperationId, TargetIndex, TargetStatus};
-use sortie_protocol::{Progress, Status as Word};
+use sortie_core::{
+    CampaignEvent, CampaignId, Event, Input, Listened, OperationId, Start, StreamId, TargetIndex,
+    TargetStatus, Timestamp,
+};
+use sortie_protocol::{Progress, Report, Status as Word, StatusCode};
 use uuid::Uuid;
 
 use crate::story::{Story, push};
@@ -109,6 +112,8 @@ fn w5_a_claim_is_raised_above_its_number_only_and_by_its_holder_only() {
         claim: 9,
     };
     assert_eq!((story.events(), story.registers.len()), (vec![raised], 1));
+    let target = story.campaign.state().target(ONLY).unwrap();
+    assert_eq!((target.claim, target.claim_at_start), (9, 1));
     // The operation keeps its UUID (W1).
     assert_eq!(story.campaign.state().operation(ONLY), Some(own));
 
@@ -124,4 +129,84 @@ fn w5_a_claim_is_raised_above_its_number_only_and_by_its_holder_only() {
 fn the_slots_of_the_targets_devices_are_those_that_it_was_armed_with() {
     let story = Story::running(3, push(1, 100.0));
     assert_eq!(story.campaign.slots(), story.slots);
+}
+
+#[test]
+fn design_3_the_fold_counts_its_events_and_knows_its_owner_and_its_times() {
+    let mut story = Story::new(StreamId::Campaign(CampaignId::from_name("c")));
+    let (uuid, later) = (Uuid::from_u128(2), Timestamp(4_000));
+    assert_eq!(story.campaign.state().version(), 1);
+    story.now.at = later;
+    story.input(Input::Own {
+        epoch: 7,
+        nonce: uuid,
+    });
+    let state = story.campaign.state();
+    assert_eq!((state.version(), state.epoch()), (2, 7));
+    assert_eq!(state.last_at(), later);
+
+    // Another owner's operations have other UUIDs (W1).
+    let derived = |owners: u64| {
+        let mut story = Story::created(push(1, 100.0), Start::Now);
+        for epoch in 1..owners {
+            story.input(Input::Own {
+                epoch: epoch + 1,
+                nonce: uuid,
+            });
+        }
+        story.snapshot(1);
+        story.pump();
+        operation(&story)
+    };
+    assert_ne!(derived(1), derived(2));
+    assert_eq!(derived(2), derived(3));
+
+    let mut story = Story::created(push(1, 100.0), Start::Now);
+    story.now.at = Timestamp(5_000);
+    story.snapshot(1);
+    story.pump();
+    story.now.at = Timestamp(9_000);
+    story.says(0, Word::Success);
+    let state = story.campaign.state();
+    assert_eq!(state.created_at(), Timestamp(1_000));
+    assert_eq!(state.started_at(), Some(Timestamp(5_000)));
+    assert_eq!(state.finished_at(), Some(Timestamp(9_000)));
+}
+
+#[test]
+fn r2_the_last_word_is_kept_while_it_says_more_than_its_status() {
+    let mut story = Story::running(2, push(2, 100.0));
+    let kept = |story: &Story| {
+        let word = story.campaign.state().last_word(ONLY);
+        word.map(|word| (word.status, word.code.clone(), word.message.clone()))
+    };
+    story.says(0, Word::Downloading);
+    assert_eq!(kept(&story), None);
+    story.report(0, |operation| Report {
+        code: Some(StatusCode::NetworkError),
+        message: "no route".into(),
+        ..Report::new(operation, Word::Error)
+    });
+    let error = (
+        Word::Error,
+        Some(StatusCode::NetworkError),
+        "no route".into(),
+    );
+    assert_eq!(kept(&story), Some(error.clone()));
+    // Another target's word is its own.
+    story.says(1, Word::Downloading);
+    assert_eq!(kept(&story), Some(error));
+    story.says(0, Word::Downloading);
+    assert_eq!(kept(&story), None);
+    story.fails(0, StatusCode::IOError);
+    let failure = (Word::Failure, Some(StatusCode::IOError), String::new());
+    assert_eq!(kept(&story), Some(failure));
+}
+
+#[test]
+fn p1_starts_are_numbered_over_the_campaign() {
+    let story = Story::running(3, push(3, 100.0));
+    let targets = story.campaign.state().targets();
+    let started: Vec<_> = targets.iter().map(|target| target.started).collect();
+    assert_eq!(started, [1, 2, 3]);
 }
