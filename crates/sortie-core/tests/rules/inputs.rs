@@ -2,7 +2,7 @@
 
 use sortie_core::{
     CampaignEvent, CampaignId, Event, Input, Listened, OperationId, Start, StreamId, TargetIndex,
-    TargetStatus, Timestamp,
+    TargetReason, TargetStatus, Timestamp,
 };
 use sortie_protocol::{Progress, Report, Status as Word, StatusCode};
 use uuid::Uuid;
@@ -129,6 +129,9 @@ fn w5_a_claim_is_raised_above_its_number_only_and_by_its_holder_only() {
 fn the_slots_of_the_targets_devices_are_those_that_it_was_armed_with() {
     let story = Story::running(3, push(1, 100.0));
     assert_eq!(story.campaign.slots(), story.slots);
+    let id = CampaignId::from_name("c");
+    assert_eq!(story.campaign.state().id(), id);
+    assert_eq!(story.campaign.state().stream(), StreamId::Campaign(id));
 }
 
 #[test]
@@ -209,4 +212,25 @@ fn p1_starts_are_numbered_over_the_campaign() {
     let targets = story.campaign.state().targets();
     let started: Vec<_> = targets.iter().map(|target| target.started).collect();
     assert_eq!(started, [1, 2, 3]);
+}
+
+#[test]
+fn r4_a_second_try_keeps_the_reason_of_the_first_and_nothing_of_its_operation() {
+    let mut story = Story::running(1, push(1, 100.0));
+    let decided_on = |story: &Story| {
+        let state = story.campaign.state();
+        let target = state.target(ONLY).unwrap();
+        state.decided_on(target).map(ToOwned::to_owned)
+    };
+    assert_eq!(decided_on(&story), Some("1.0.0".into()));
+    story.fails(0, StatusCode::UpdateAlreadyInProgress);
+    story.online(story.slots[0], "1.1.0");
+    story.after(60);
+    let state = story.campaign.state();
+    let target = state.target(ONLY).unwrap();
+    assert_eq!(target.status, TargetStatus::InProgress);
+    assert_eq!(target.reason, Some(TargetReason::DeviceBusy));
+    assert_eq!((target.deferrals, target.heard), (1, None));
+    assert_eq!(state.last_word(ONLY), None);
+    assert_eq!(decided_on(&story), Some("1.1.0".into()));
 }
