@@ -126,9 +126,17 @@ fn w5_a_claim_is_raised_above_its_number_only_and_by_its_holder_only() {
 }
 
 #[test]
-fn the_slots_of_the_targets_devices_are_those_that_it_was_armed_with() {
+fn a_campaign_says_whom_it_targets_and_where_they_are() {
     let story = Story::running(3, push(1, 100.0));
     assert_eq!(story.campaign.slots(), story.slots);
+    let devices = story.campaign.state().devices().iter();
+    let devices: Vec<_> = devices.map(ToString::to_string).collect();
+    assert_eq!(devices, ["d0", "d1", "d2"]);
+    let kinds = [
+        ((TargetStatus::Idle, None), 2),
+        ((TargetStatus::InProgress, None), 1),
+    ];
+    assert_eq!(story.campaign.state().kinds(), kinds);
     let id = CampaignId::from_name("c");
     assert_eq!(story.campaign.state().id(), id);
     assert_eq!(story.campaign.state().stream(), StreamId::Campaign(id));
@@ -233,4 +241,20 @@ fn r4_a_second_try_keeps_the_reason_of_the_first_and_nothing_of_its_operation() 
     assert_eq!((target.deferrals, target.heard), (1, None));
     assert_eq!(state.last_word(ONLY), None);
     assert_eq!(decided_on(&story), Some("1.1.0".into()));
+}
+
+#[test]
+fn l_failed_and_successful_are_final_and_have_their_names() {
+    use TargetStatus::{Failed, Idle, InProgress, Successful};
+    for (status, name, is_final) in [
+        (Idle, "idle", false),
+        (InProgress, "in_progress", false),
+        (Failed, "failed", true),
+        (Successful, "successful", true),
+    ] {
+        assert_eq!(
+            (status.to_string(), status.is_terminal()),
+            (name.into(), is_final)
+        );
+    }
 }
