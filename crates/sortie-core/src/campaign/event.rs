@@ -227,6 +227,18 @@ impl From<&Report> for DeviceWord {
 }
 
 impl CampaignEvent {
+    /// A failure without a word of the device and without a judgement of it.
+    pub(super) fn failed(target: TargetIndex, reason: TargetReason, end: End) -> Self {
+        Self::TargetFailed {
+            target,
+            reason,
+            end,
+            word: None,
+            decided_on: None,
+            system_model: None,
+        }
+    }
+
     /// The target that the event is about, if it is about one.
     pub fn target(&self) -> Option<TargetIndex> {
         match self {

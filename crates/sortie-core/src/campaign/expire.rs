@@ -59,14 +59,7 @@ impl Campaign {
         end: End,
         d: &mut Deciding<'_>,
     ) {
-        let event = CampaignEvent::TargetFailed {
-            target: index,
-            reason,
-            end,
-            word: None,
-            decided_on: None,
-            system_model: None,
-        };
+        let event = CampaignEvent::failed(index, reason, end);
         self.end_operation(index, event, d);
     }
 

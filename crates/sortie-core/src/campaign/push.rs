@@ -150,17 +150,7 @@ impl Campaign {
         reason: TargetReason,
         d: &mut Deciding<'_>,
     ) {
-        self.emit(
-            CampaignEvent::TargetFailed {
-                target: index,
-                reason,
-                end: End::NotSent,
-                word: None,
-                decided_on: None,
-                system_model: None,
-            },
-            d,
-        );
+        self.emit(CampaignEvent::failed(index, reason, End::NotSent), d);
         self.timers.stop(index);
     }
 }
