@@ -2,7 +2,7 @@
 
 use std::{fmt, pin::Pin};
 
-use sortie_core::{Actor, CommandId};
+use sortie_core::{Actor, CampaignId, CommandId, ManualUpdateId};
 use sortie_engine::{
     driver::Handle,
     node::{Done, NodeCommand},
@@ -47,7 +47,9 @@ impl<T> Command<T> {
     }
 
     /// Names it, so that it can be repeated: the same id again gets the first answer (K1; a stream
-    /// keeps its last 256). Default: drawn at random.
+    /// keeps its last 256), also on another engine on the same store. A campaign or manual update that was
+    /// given no id of its own has one derived from this, so a repeat makes no second. Default: drawn at
+    /// random.
     pub fn id(mut self, id: CommandId) -> Self {
         self.id = id;
         self
@@ -66,10 +68,29 @@ impl<T: 'static> IntoFuture for Command<T> {
             what,
             finish,
         } = self;
+        let what = made_by(id, what);
         Box::pin(async move {
             let done = handle.command(id, actor, what).await?;
             finish(handle, &done).await
         })
+    }
+}
+
+/// Names what a command makes, if it was given no name: by the command, so that a repeat goes to the same
+/// stream, which has the first answer (K1).
+fn made_by(command: CommandId, what: NodeCommand) -> NodeCommand {
+    let name = format!("of command {command}");
+    match what {
+        NodeCommand::Create(_, new) => {
+            let id = new.given_id();
+            NodeCommand::Create(id.unwrap_or_else(|| CampaignId::from_name(&name)), new)
+        }
+        NodeCommand::Manual(_, new, model) => {
+            let id = new.given_id();
+            let id = id.unwrap_or_else(|| ManualUpdateId::from_name(&name));
+            NodeCommand::Manual(id, new, model)
+        }
+        other => other,
     }
 }
 

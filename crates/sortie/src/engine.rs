@@ -65,12 +65,11 @@ impl Engine {
 
     /// Creates a campaign, which starts at once unless it says otherwise (S1). With an id that exists
     /// and the same content it answers with the one that there is; with other content it is refused
-    /// (K2).
+    /// (K2). Without an id of its own it is named by its command, so that a repeat under the same
+    /// [`CommandId`](crate::CommandId) makes no second ([`Command::id`]).
     pub fn create_campaign(&self, new: NewCampaign) -> Command<CampaignHandle> {
-        let id = new
-            .given_id()
-            .unwrap_or_else(|| self.handle.draw_id().into());
-        let what = NodeCommand::Create(id, Box::new(new));
+        // Named when it is sent: see `Command::id`.
+        let what = NodeCommand::Create(CampaignId::default(), Box::new(new));
         Command::new(&self.handle, what, created)
     }
 
@@ -87,12 +86,11 @@ impl Engine {
     /// Asks for a Manual OTA Update: any image to one device, whatever it runs (M). **It can brick the
     /// device**; see [`NewManualUpdate`]. The device must be in the inventory, and, unless the update was
     /// told to wait, online and not held by another operation. With an id that exists and the same
-    /// content it answers with the one that there is (K2).
+    /// content it answers with the one that there is (K2). Without an id of its own it is named by its
+    /// command, as a campaign is.
     pub fn manual_update(&self, new: NewManualUpdate) -> Command<OperationHandle> {
-        let id = new
-            .given_id()
-            .unwrap_or_else(|| self.handle.draw_id().into());
-        let what = NodeCommand::Manual(id, Box::new(new), None);
+        // Named when it is sent: see `Command::id`.
+        let what = NodeCommand::Manual(ManualUpdateId::default(), Box::new(new), None);
         Command::new(&self.handle, what, requested)
     }
 

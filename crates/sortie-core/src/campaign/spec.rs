@@ -261,7 +261,8 @@ impl NewCampaign {
         }
     }
 
-    /// Names the campaign, so that creating it twice makes one (K2). Default: drawn at random.
+    /// Names the campaign, so that creating it twice makes one (K2). Default: derived from its
+    /// command's id.
     pub fn id(mut self, id: CampaignId) -> Self {
         self.id = Some(id);
         self

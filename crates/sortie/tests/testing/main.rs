@@ -8,6 +8,7 @@ mod manual;
 mod my_app;
 mod plays;
 mod removed;
+mod repeats;
 mod same;
 mod stuck;
 mod world;

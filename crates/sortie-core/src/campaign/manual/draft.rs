@@ -69,7 +69,8 @@ impl NewManualUpdate {
         Self::new(device, DraftSource::Url(artifact.into()))
     }
 
-    /// Names the update, so that asking for it twice makes one (K2). Default: drawn at random.
+    /// Names the update, so that asking for it twice makes one (K2). Default: derived from its
+    /// command's id.
     pub fn id(mut self, id: ManualUpdateId) -> Self {
         self.id = Some(id);
         self
