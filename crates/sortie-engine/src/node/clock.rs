@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use sortie_core::Listened;
 
-/// Stands while the link is down, and for `settle` after its return.
+/// Stands while the link is down or the log is still being read, so that nothing can be asked of a
+/// device, and for `settle` after that.
 #[derive(Debug)]
 pub(super) struct ListeningClock {
     settle: Duration,
     listened: Duration,
-    /// Since when it runs, or will run, on the monotonic clock; `None`: the link is down.
+    /// Since when it runs, or will run, on the monotonic clock; `None`: nobody is listened to.
     since: Option<Duration>,
 }
 
@@ -22,19 +23,19 @@ impl ListeningClock {
         }
     }
 
-    pub(super) fn link(&mut self, up: bool, now: Duration) {
+    pub(super) fn listen(&mut self, listens: bool, now: Duration) {
         self.listened = self.total(now);
-        self.since = up.then(|| now + self.settle);
+        self.since = listens.then(|| now + self.settle);
     }
 
     pub(super) fn now(&self, now: Duration) -> Listened {
         Listened(u64::try_from(self.total(now).as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// How long it stands yet, the link being up.
+    /// How long it stands yet, at least.
     pub(super) fn settling(&self, now: Duration) -> Duration {
-        let runs_at = self.since.unwrap_or_default();
-        runs_at.saturating_sub(now)
+        self.since
+            .map_or(self.settle, |runs_at| runs_at.saturating_sub(now))
     }
 
     fn total(&self, now: Duration) -> Duration {
@@ -61,16 +62,17 @@ mod tests {
         let s = Duration::from_secs;
         let mut clock = ListeningClock::new(s(60));
         assert_eq!(clock.now(s(1_000)), Listened(0));
-        clock.link(true, s(1_000));
+        assert_eq!(clock.settling(s(1_000)), s(60));
+        clock.listen(true, s(1_000));
         assert_eq!(clock.now(s(1_059)), Listened(0));
         assert_eq!(clock.settling(s(1_059)), s(1));
         assert_eq!(clock.settling(s(1_070)), s(0));
         assert_eq!(clock.now(s(1_070)), Listened(10_000));
         assert_eq!(clock.monotonic(Listened(15_000)), Some(s(1_075)));
-        clock.link(false, s(1_070));
+        clock.listen(false, s(1_070));
         assert_eq!(clock.now(s(9_000)), Listened(10_000));
         assert_eq!(clock.monotonic(Listened(15_000)), None);
-        clock.link(true, s(9_000));
+        clock.listen(true, s(9_000));
         assert_eq!(clock.now(s(9_061)), Listened(11_000));
         assert_eq!(clock.monotonic(Listened(15_000)), Some(s(9_065)));
     }

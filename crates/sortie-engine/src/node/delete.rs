@@ -52,7 +52,8 @@ impl Node {
     fn uses(&self) -> Vec<Use> {
         let mut uses = vec![];
         for (stream, slot) in &self.streams {
-            uses_of(*stream, slot, &mut uses);
+            let unread = self.recovering.contains(stream);
+            uses_of(*stream, slot, unread, &mut uses);
         }
         uses
     }
@@ -100,11 +101,12 @@ impl Node {
     }
 }
 
-fn uses_of(stream: StreamId, slot: &Slot, uses: &mut Vec<Use>) {
+fn uses_of(stream: StreamId, slot: &Slot, unread: bool, uses: &mut Vec<Use>) {
     uses.extend(slot.uses.clone());
     match &slot.body {
         Body::Campaign(campaign) => uses.extend(Use::of(campaign.state())),
         Body::Halted(_) if slot.progress.is_none() => uses.push(Use::unread(stream)),
+        _ if unread => uses.push(Use::unread(stream)),
         _ => {}
     }
     // What has passed the catalog and is not decided yet.

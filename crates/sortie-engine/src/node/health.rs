@@ -22,7 +22,8 @@ pub struct Halt {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct NodeHealth {
-    /// All streams that there were at the start have been folded.
+    /// All streams that there were at the start have been folded, but for those that can't be read for
+    /// long: they are among `halted`.
     pub recovered: bool,
     /// Streams that stand still.
     pub halted: Vec<Halt>,

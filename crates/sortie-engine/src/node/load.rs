@@ -13,6 +13,17 @@ use super::{
 
 /// How many streams are folded at once at the start.
 const LOADS_AT_ONCE_MAX: usize = 4;
+/// After so many failures in a row, about half a minute, a stream that can't be read holds up the
+/// recovery no longer. It is tried on, as any stream whose append has failed. What it holds stays held:
+/// claims are beside the log.
+const READ_FAILURES_MAX: u32 = 8;
+
+impl Slot {
+    /// So often in a row its log could not be read.
+    fn is_unreadable(&self) -> bool {
+        self.failures >= READ_FAILURES_MAX
+    }
+}
 
 impl Node {
     /// The first thing of all: what the store has.
@@ -92,6 +103,10 @@ impl Node {
                 slot.body = Body::Unloaded;
                 slot.trouble = Some(why);
                 slot.back_off(self.now.monotonic);
+                if slot.failures == READ_FAILURES_MAX && self.recovering.contains(&stream) {
+                    self.load_next();
+                    self.look_if_recovered();
+                }
             }
         }
     }
@@ -181,8 +196,7 @@ impl Node {
             return;
         };
         let order = match self.streams.get(&stream).map_or(i64::MAX, Slot::order) {
-            i64::MAX if self.recovered => self.next_order(stream, started),
-            // At the recovery wall time is all that is known of the order.
+            // It started before this node: wall time is all that is known of the order.
             i64::MAX => order_of(stream, started),
             order => order,
         };
@@ -269,14 +283,39 @@ impl Node {
     /// A stream is there, or never will be: what waited for it can be looked at again.
     pub(super) fn there(&mut self, stream: StreamId) {
         self.settled(stream);
-        if self.recovering.remove(&stream) {
-            self.load_next();
+        if !self.recovering.remove(&stream) {
+            return;
         }
-        if self.recovering.is_empty() && !self.recovered {
-            self.recovered = true;
-            for command in std::mem::take(&mut self.early) {
-                self.command(command);
-            }
+        self.load_next();
+        if self.recovered {
+            self.hear_early();
+        } else {
+            self.look_if_recovered();
+        }
+    }
+
+    /// The recovery is over once no stream is waited for any more: requests may leave from now on.
+    fn look_if_recovered(&mut self) {
+        let waited_for = |stream| {
+            self.streams
+                .get(stream)
+                .is_none_or(|slot| !slot.is_unreadable())
+        };
+        if self.recovered || self.recovering.iter().any(waited_for) {
+            return;
+        }
+        self.recovered = true;
+        self.clock
+            .listen(self.fleet.is_linked(), self.now.monotonic);
+        self.hear_early();
+        for stream in self.streams.keys().copied().collect::<Vec<_>>() {
+            self.touch(stream);
+        }
+    }
+
+    fn hear_early(&mut self) {
+        for command in std::mem::take(&mut self.early) {
+            self.command(command);
         }
     }
 

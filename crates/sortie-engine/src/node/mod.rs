@@ -76,6 +76,7 @@ pub struct Node {
     dirty: BTreeSet<(StartOrder, StreamId)>,
     /// Streams of the first recovery that are not there yet.
     recovering: BTreeSet<StreamId>,
+    /// None of them is waited for any more: requests may leave.
     recovered: bool,
     writes: Writes,
     outputs: VecDeque<NodeOutput>,
@@ -193,7 +194,8 @@ impl Node {
         &self.fleet
     }
 
-    /// Whether all streams that there were at the start have been folded.
+    /// Whether all streams that there were at the start have been folded, but for those that can't be
+    /// read for long: `health()` names them.
     pub fn is_recovered(&self) -> bool {
         self.recovered
     }
@@ -227,7 +229,7 @@ impl Node {
 
     fn link(&mut self, up: bool) {
         self.fleet.link(up);
-        self.clock.link(up, self.now.monotonic);
+        self.clock.listen(up && self.recovered, self.now.monotonic);
         self.writes.link(up);
         if up {
             self.owe_all_in_force();

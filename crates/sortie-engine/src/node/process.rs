@@ -97,7 +97,9 @@ impl Node {
             // Not before all that was heard has been heard out: an answer may wait there.
             let _ = campaign.handle(&self.fleet, Input::Tick, now, &mut out);
         }
-        let more = campaign.pump(&self.fleet, now, &mut out, self.config.batch_events_max);
+        // What is pushed while no request may leave yet would only wait, and count as unanswered.
+        let more = self.recovered
+            && campaign.pump(&self.fleet, now, &mut out, self.config.batch_events_max);
         let unconfirmed = std::mem::take(&mut out.unconfirmed);
         slot.deciding.clear();
         if more || !slot.inbox.is_empty() {

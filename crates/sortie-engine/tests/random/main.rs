@@ -85,6 +85,7 @@ fn no_seed_violates_an_invariant() {
         "read failed",
         "refused",
         "store unavailable",
+        "stream unreadable",
         "time passes",
         "wall clock step",
         "write in doubt",

@@ -44,6 +44,8 @@ pub(crate) struct World {
     store: MemoryStore,
     /// Appends whose outcome was told as unknown, and which land later.
     late: Vec<Append>,
+    /// A stream that can't be read, and until when.
+    unreadable: Option<(StreamId, Duration)>,
     pending: Vec<Pending>,
     heard: VecDeque<(usize, Said)>,
     link: bool,
@@ -102,6 +104,7 @@ impl World {
             node: None,
             store: MemoryStore::new(Uuid::from_u128(1)),
             late: vec![],
+            unreadable: None,
             pending: vec![],
             heard: VecDeque::new(),
             link: false,
@@ -219,6 +222,12 @@ impl World {
             }
         }
         self.node = None;
+        let streams = self.store.streams_now();
+        if self.rng.one_in(8) && !streams.is_empty() {
+            self.fault("stream unreadable");
+            let time = Duration::from_secs(self.rng.below(300) as u64);
+            self.unreadable = Some((*self.rng.pick(&streams), self.monotonic + time));
+        }
         self.restart();
     }
 
@@ -412,13 +421,7 @@ impl World {
                 self.input(NodeInput::Appended(stream, result));
             }
             Pending::Read(stream, after) => {
-                let result = if !calm && self.rng.one_in(20) {
-                    self.fault("read failed");
-                    Err(ReadError::Unavailable("away".into()))
-                } else {
-                    let page: Page = self.store.read_now(stream, after, 1 + self.rng.below(30));
-                    Ok(page)
-                };
+                let result = self.read(stream, after);
                 self.input(NodeInput::Page(stream, result));
             }
             Pending::Write(request) => {
@@ -481,6 +484,17 @@ impl World {
                 self.input(NodeInput::UploadDeleted(update, result));
             }
         }
+    }
+
+    fn read(&mut self, stream: StreamId, after: u64) -> Result<Page, ReadError> {
+        let unreadable = self.unreadable;
+        let unreadable = unreadable.is_some_and(|(s, until)| s == stream && until > self.monotonic);
+        if !self.healing && (unreadable || self.rng.one_in(20)) {
+            self.fault("read failed");
+            return Err(ReadError::Unavailable("away".into()));
+        }
+        let max = 1 + self.rng.below(30);
+        Ok(self.store.read_now(stream, after, max))
     }
 
     /// D1: what is retained of a device is deleted.

@@ -1,0 +1,6 @@
+//! One node, driven step by step: what the random driver meets by chance, on purpose.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers panic on purpose")]
+
+mod bed;
+mod recovery;
