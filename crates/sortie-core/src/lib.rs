@@ -4,7 +4,7 @@
 //! takes inputs and the time, and answers with events to append; the log of those events is the
 //! truth, and [`State`] is the fold over it. Start reading at [`campaign`].
 //!
-//! Rules are named as in `docs/architecture.md` (`E4`, `P2`, …).
+//! Rules are named as in `docs/rules.md` (`E4`, `P2`, …).
 #![forbid(unsafe_code)]
 
 mod attribute;

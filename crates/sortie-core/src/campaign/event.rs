@@ -17,7 +17,8 @@ use crate::OperationId;
 #[serde(tag = "type", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum CampaignEvent {
-    /// A node took the stream over (design 3): fences what an earlier owner may still append.
+    /// A node took the stream over, at its start or after an append whose outcome is not known: fences
+    /// what an earlier owner may still append.
     OwnerChanged {
         /// Grows by one with each owner.
         epoch: u64,

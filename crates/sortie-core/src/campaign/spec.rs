@@ -66,8 +66,8 @@ impl Push {
         Self::default()
     }
 
-    /// At most this many operations in progress at once, at least 1 (P2; the guide's Max Pending
-    /// Operations). Required.
+    /// At most this many operations in progress at once, at least 1 (P2). Edgehog's guide calls it Max
+    /// Pending Operations. Required.
     pub fn max_in_progress_operations(mut self, limit: u32) -> Self {
         self.max_in_progress_operations = Some(limit);
         self
@@ -211,27 +211,30 @@ fn hundredths(percent: f64) -> Option<u32> {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PushSpec {
-    /// P2.
+    /// At most this many operations in progress at once, at least 1 (P2).
     pub max_in_progress_operations: u32,
-    /// F1, in hundredths of a percent.
+    /// The campaign fails when more than this share of all targets has failed, in hundredths of a
+    /// percent: 0 to 10,000 (F1).
     pub max_failure_hundredths: u32,
-    /// E3–E5.
+    /// An older image, or one that differs in build metadata only, is installed, and the starting Version
+    /// Requirement is overridden (E3–E5).
     #[serde(default)]
     pub force_downgrade: bool,
-    /// E5.
+    /// The starting Version Requirement is checked even then (E5).
     #[serde(default)]
     pub enforce_requirement_when_forced: bool,
-    /// P4.
+    /// How long a request waits for the device's first report before it is written again, in
+    /// milliseconds (P4).
     pub request_timeout_ms: u64,
-    /// P4.
+    /// How often it is written again before the operation is abandoned (P4).
     pub request_retries: u32,
-    /// C3; `None` is off.
+    /// How long an operation may go without an advance, in milliseconds; `None`: for ever (C3).
     pub stage_timeout_ms: Option<u64>,
-    /// C4.
+    /// How long an operation may take from its first report, in milliseconds (C4).
     pub operation_timeout_ms: u64,
-    /// X2.
+    /// How long a cancelled operation waits for the device's word, in milliseconds (X2).
     pub cancel_timeout_ms: u64,
-    /// R4.
+    /// How often a target whose device was busy, or whose version had changed, is tried again (R4).
     pub busy_retries: u32,
 }
 

@@ -5,7 +5,7 @@ use sortie_protocol::DeviceId;
 use super::{Campaign, CampaignEvent, ImageCopy, Start, Status, decide::Deciding};
 use crate::{Now, Timestamp};
 
-/// A chunk of the snapshot in one event (design 4).
+/// A chunk of the snapshot in one event, which stays readable (S2).
 const DEVICES_IN_AN_EVENT_MAX: usize = 1_000;
 
 impl Campaign {

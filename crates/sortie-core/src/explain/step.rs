@@ -64,11 +64,11 @@ pub enum Happened {
         edited: bool,
         /// When it is to start.
         start: Start,
-        /// P2.
+        /// At most so many operations in progress at once (P2).
         max_in_progress_operations: u32,
-        /// F1, in hundredths of a percent.
+        /// It fails when more than this share of its targets has failed, in hundredths of a percent (F1).
         max_failure_hundredths: u32,
-        /// E3–E5.
+        /// Devices that run a newer version are updated all the same (E3–E5).
         force_downgrade: bool,
     },
     /// A person asked for a manual update (M).

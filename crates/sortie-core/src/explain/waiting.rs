@@ -76,7 +76,7 @@ pub enum Wait {
     },
     /// The backoff of a target that was tried before (R4).
     Backoff {
-        /// How often it was tried again so far.
+        /// The next try's number, from 1.
         nth: u32,
         /// How often it may be.
         most: u32,
@@ -129,7 +129,7 @@ pub enum Wait {
         /// The date.
         at: Timestamp,
     },
-    /// A restart: the campaign stands still (embedding 4.6).
+    /// A restart of the engine: the campaign stands still, and `health()` has it among those halted.
     Restart {
         /// Why.
         why: String,

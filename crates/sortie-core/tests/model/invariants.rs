@@ -1,5 +1,5 @@
-//! The invariants of design 9 that concern the core, each on its own: over random runs, by the log and
-//! by what leaves, without the reference.
+//! The invariants of docs/architecture.md that concern the core, each on its own: over random runs, by
+//! the log and by what leaves, without the reference.
 
 use std::collections::BTreeSet;
 

@@ -4,8 +4,8 @@
 //! Two campaigns and a manual update share a fleet of four devices. `step.rs` says what may happen
 //! to them. `engine/` does it to the core, with the test as the node; `reference/` to plain lists, by
 //! the rules; `agree.rs` compares all that can be seen after every step. `versions.rs` knows versions
-//! by heart. `invariants.rs` holds the named properties of design 9, checked by `log.rs`, a plain reading of
-//! the log, and not by the reference.
+//! by heart. `invariants.rs` holds the invariants of docs/architecture.md by name, checked by `log.rs`, a
+//! plain reading of the log, and not by the reference.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -143,7 +143,7 @@ fn a_campaign_says_whom_it_targets_and_where_they_are() {
 }
 
 #[test]
-fn design_3_the_fold_counts_its_events_and_knows_its_owner_and_its_times() {
+fn the_fold_counts_its_events_and_knows_its_owner_and_its_times() {
     let mut story = Story::new(StreamId::Campaign(CampaignId::from_name("c")));
     let (uuid, later) = (Uuid::from_u128(2), Timestamp(4_000));
     assert_eq!(story.campaign.state().version(), 1);

@@ -241,7 +241,8 @@ impl Node {
         }
     }
 
-    /// Takes the stream over: a new epoch and nonce, durably, before anything else (design 3).
+    /// Takes the stream over: a new epoch and nonce, durably, before anything else. What an earlier owner
+    /// may still append is refused from then on.
     fn own(&mut self, stream: StreamId) {
         let nonce = self.nonce();
         let Some(mut slot) = self.streams.remove(&stream) else {

@@ -108,15 +108,16 @@ pub struct ManualUpdate {
     /// How long it waits for a device that is offline or held; `None`: it does not (M3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_until: Option<Timestamp>,
-    /// P4.
+    /// How long a request waits for the device's first report before it is written again, in
+    /// milliseconds (P4).
     pub request_timeout_ms: u64,
-    /// P4.
+    /// How often it is written again before the operation is abandoned (P4).
     pub request_retries: u32,
-    /// C3; `None` is off.
+    /// How long the operation may go without an advance, in milliseconds; `None`: for ever (C3).
     pub stage_timeout_ms: Option<u64>,
-    /// C4.
+    /// How long it may take from its first report, in milliseconds (C4).
     pub operation_timeout_ms: u64,
-    /// X2.
+    /// How long, once cancelled, it waits for the device's word, in milliseconds (X2).
     pub cancel_timeout_ms: u64,
 }
 

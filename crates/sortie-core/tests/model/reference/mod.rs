@@ -1,4 +1,4 @@
-//! The reference: campaigns as rules.md has them, with plain lists, counted anew each time.
+//! The reference: campaigns as docs/rules.md has them, with plain lists, counted anew each time.
 //!
 //! Nothing is kept that can be found by looking; nothing is shared with the core but the words of the
 //! rules. One function a rule, where a rule is more than a line.

@@ -1,0 +1,88 @@
+//! The rules that comments, stories and documents name are defined in docs/rules.md or, the device's,
+//! in docs/device-protocol.md.
+#![expect(clippy::unwrap_used, reason = "a test's helpers panic on purpose")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// `E4`, `A10`: the letter of a group and a number, as a word of its own.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+    words.filter(|word| {
+        let number = word.strip_prefix(|letter| "ABCDEFKLMOPRSTVWX".contains(letter));
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        number.is_some_and(|text| matches!(text.len(), 1 | 2) && is_number(text))
+    })
+}
+
+/// The rules that docs/rules.md and docs/device-protocol.md define.
+fn defined() -> BTreeSet<String> {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let mut rules = BTreeSet::new();
+    for line in read("docs/rules.md").lines() {
+        if let Some(rest) = line.strip_prefix("- <a id=\"") {
+            let (anchor, rest) = rest.split_once("\"></a>**").unwrap();
+            let (rule, text) = rest.split_once("** ").unwrap();
+            assert_eq!(anchor, rule.to_lowercase(), "{rule}'s anchor");
+            assert!(!text.is_empty() && rules.insert(rule.to_owned()), "{rule}");
+        }
+    }
+    for line in read("docs/device-protocol.md").lines() {
+        let row = line.strip_prefix("| **").and_then(|r| r.split_once("** |"));
+        if let Some((rule, _)) = row {
+            assert!(rules.insert(rule.to_owned()), "{rule} is defined twice");
+        }
+    }
+    rules
+}
+
+fn files(dir: &Path, of_kind: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, of_kind, found);
+        } else if path.extension().is_some_and(|kind| kind == of_kind) {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_rule_that_is_named_is_defined() {
+    if !root().join("docs").is_dir() {
+        // A packaged crate has no documents beside it.
+        return;
+    }
+    let rules = defined();
+    let mut found = vec![];
+    for dir in ["crates", "examples", "benches"] {
+        files(&root().join(dir), "rs", &mut found);
+    }
+    files(&root().join("docs"), "md", &mut found);
+    found.push(root().join("README.md"));
+    let mut unknown = vec![];
+    for path in found {
+        let text = fs::read_to_string(&path).unwrap();
+        let is_source = path.extension().is_some_and(|kind| kind == "rs");
+        // What a story says by name stands in the code itself.
+        let tells = path.components().any(|part| part.as_os_str() == "explain");
+        for (line, number) in text.lines().zip(1..) {
+            let said = match line.split_once("//") {
+                Some((_, comment)) if is_source && !tells => comment,
+                None if is_source && !tells => continue,
+                _ => line,
+            };
+            for name in names(said).filter(|name| !rules.contains(*name)) {
+                unknown.push(format!("{}:{number}: {name}", path.display()));
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "{}", unknown.join("\n"));
+}
