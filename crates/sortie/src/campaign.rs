@@ -169,12 +169,20 @@ impl CampaignHandle {
         story.ok_or_else(|| no_target(device, self.id))
     }
 
-    /// How many targets there are of each status and reason, as counted with each event.
+    /// How many targets there are of each status and reason, as counted with each event. Of a finished
+    /// campaign these counts are kept: its log is not read for them, however large it was.
     ///
     /// # Errors
     /// [`QueryError`].
     pub async fn summary(&self) -> Result<Vec<SummaryRow>, QueryError> {
-        self.ask(targets::summary).await
+        let kept = self.handle.kinds(StreamId::Campaign(self.id)).await?;
+        let kinds = if let Some(kinds) = kept {
+            kinds
+        } else {
+            let live = |view: View<'_>| view.campaign.state().kinds().to_vec();
+            self.ask(live).await?
+        };
+        Ok(kinds.into_iter().map(SummaryRow::from).collect())
     }
 
     async fn ask<T: Send + 'static>(

@@ -156,15 +156,14 @@ pub(crate) fn of(view: View<'_>, device: &DeviceId) -> Option<TargetRow> {
     row(view, view.target_of(device)?)
 }
 
-pub(crate) fn summary(view: View<'_>) -> Vec<SummaryRow> {
-    let kinds = view.campaign.state().kinds().iter();
-    kinds
-        .map(|((status, reason), count)| SummaryRow {
-            status: *status,
-            reason: *reason,
-            count: *count as usize,
-        })
-        .collect()
+impl From<((TargetStatus, Option<TargetReason>), u32)> for SummaryRow {
+    fn from(((status, reason), count): ((TargetStatus, Option<TargetReason>), u32)) -> Self {
+        Self {
+            status,
+            reason,
+            count: count as usize,
+        }
+    }
 }
 
 fn row(view: View<'_>, index: TargetIndex) -> Option<TargetRow> {

@@ -27,6 +27,9 @@ impl Loop {
             Message::Subscribe(stream, answer) => {
                 let _ = answer.send(self.subscribe(stream));
             }
+            Message::Kinds(stream, answer) => {
+                let _ = answer.send(self.node.kinds(stream));
+            }
             Message::Campaigns { answer, late } => {
                 self.campaigns.push(answer);
                 self.late_question(late);

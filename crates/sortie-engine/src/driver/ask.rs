@@ -11,7 +11,7 @@ use super::{
     preview::{Preview, Wanted},
     story::FromLog,
 };
-use crate::node::{Done, NodeCommand, Progress, Query, Refusal};
+use crate::node::{Done, Kinds, NodeCommand, Progress, Query, Refusal};
 
 /// How many commands, and how many questions, may wait for their answers.
 pub(super) const WAITING_MAX: usize = 1_024;
@@ -27,6 +27,8 @@ pub(super) enum Message {
     },
     /// A stream's progress, now and from now on; `None`: it is not known (yet).
     Subscribe(StreamId, oneshot::Sender<Option<watch::Receiver<Progress>>>),
+    /// A finished campaign's targets by status and reason; `None`: its view says.
+    Kinds(StreamId, oneshot::Sender<Option<Kinds>>),
     /// All campaigns, once the log has been read.
     Campaigns {
         answer: oneshot::Sender<Vec<Progress>>,
@@ -79,6 +81,7 @@ impl fmt::Debug for Message {
             Self::Command(_) => "Command",
             Self::Query { .. } => "Query",
             Self::Subscribe(..) => "Subscribe",
+            Self::Kinds(..) => "Kinds",
             Self::Campaigns { .. } => "Campaigns",
             Self::Catalog { .. } => "Catalog",
             Self::Health(_) => "Health",

@@ -20,7 +20,7 @@ use super::{
     preview::{self, Preview},
     stopped::{Fatal, Stopped},
 };
-use crate::node::{Done, NodeCommand, Progress, Query, Refusal, View, named};
+use crate::node::{Done, Kinds, NodeCommand, Progress, Query, Refusal, View, named};
 
 /// The way to a running driver. Cheap to clone; when the last clone is dropped, the driver ends.
 ///
@@ -169,6 +169,17 @@ impl Handle {
     async fn subscribe(&self, stream: StreamId) -> Result<Option<Receiver<Progress>>, CallError> {
         let (answer, answered) = oneshot::channel();
         self.send(Message::Subscribe(stream, answer)).await?;
+        self.answer(answered).await
+    }
+
+    /// A finished campaign's targets, counted by status and reason, without a look at its log. `None`:
+    /// it is not finished, or not read yet; its [`View`] says.
+    ///
+    /// # Errors
+    /// [`CallError::Stopped`].
+    pub async fn kinds(&self, stream: StreamId) -> Result<Option<Kinds>, CallError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Kinds(stream, answer)).await?;
         self.answer(answered).await
     }
 

@@ -143,6 +143,7 @@ impl Node {
         slot.trouble = None;
         slot.note_snapshot(stream, &campaign);
         let queries = std::mem::take(&mut slot.queries);
+        let asked = !queries.is_empty();
         let trouble = slot.start_trouble.clone();
         for query in queries {
             (query.ask)(Ok(View::new(&campaign, self, trouble.as_deref())));
@@ -152,9 +153,9 @@ impl Node {
         };
         // Nobody but a late report can add to it, and there is none (L6).
         if campaign.state().is_over() && slot.inbox.is_empty() {
-            slot.body = Body::Unloaded;
-            slot.failures = 0;
-            slot.trouble = None;
+            if asked && matches!(stream, StreamId::Campaign(_)) {
+                self.keep(stream, Box::new(campaign));
+            }
             self.there(stream);
             return;
         }

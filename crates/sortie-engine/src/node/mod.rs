@@ -27,6 +27,7 @@ mod delete;
 mod health;
 mod history;
 mod io;
+mod kept;
 mod load;
 mod process;
 mod progress;
@@ -40,13 +41,14 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use sortie_core::{Campaign, DeviceId, DeviceSlot, Fleet, StreamId};
+use sortie_core::{Campaign, ClaimPhase, DeviceId, DeviceSlot, Fleet, StreamId};
 use sortie_ports::BoxError;
 use sortie_protocol::{Presence, Progress as DeviceProgress, Report, Route};
 use uuid::Uuid;
 
 use claims::Claims;
 use clock::ListeningClock;
+use kept::Kept;
 use registers::Writes;
 use removal::Removals;
 use steps::Steps;
@@ -57,7 +59,7 @@ pub use command::{Command, Done, NodeCommand, Refusal};
 pub use health::{Halt, NodeHealth};
 pub(crate) use history::Snapshot;
 pub use io::{Append, Ask, Clocks, Config, NodeInput, NodeOutput, Query, Resolve};
-pub use progress::Progress;
+pub use progress::{Kinds, Progress};
 pub use steps::ClockStep;
 pub use view::View;
 
@@ -89,6 +91,7 @@ pub struct Node {
     /// Commands that wait for all streams to have been folded.
     early: Vec<Command>,
     removals: Removals,
+    kept: Kept,
     /// When what the inventory said of devices is too old.
     next_round: std::time::Duration,
     steps: Steps,
@@ -130,6 +133,7 @@ impl Node {
             dropped_reports: 0,
             early: vec![],
             removals: Removals::default(),
+            kept: Kept::default(),
             next_round: std::time::Duration::ZERO,
             steps: Steps::new(now),
         }
@@ -186,7 +190,8 @@ impl Node {
             .streams
             .values()
             .filter_map(|slot| self.stream_wake(slot));
-        streams.chain(self.writes.next_retry()).min()
+        let others = [self.writes.next_retry(), self.kept.next_end()];
+        streams.chain(others.into_iter().flatten()).min()
     }
 
     /// The table of devices, as heard and as committed.
@@ -210,6 +215,7 @@ impl Node {
     }
 
     fn tick(&mut self) {
+        self.let_go_unasked();
         for device in self.writes.retry_due(self.now.monotonic) {
             self.compare_levels(device);
         }
@@ -263,7 +269,7 @@ impl Node {
         }
         let claim = self.fleet.device(slot).claim();
         let own = claim.filter(|claim| claim.operation.0 == report.operation);
-        let named = own.is_some_and(|claim| claim.phase != sortie_core::ClaimPhase::Free);
+        let named = own.is_some_and(|claim| claim.phase != ClaimPhase::Free);
         let routed = || {
             let id = route.and_then(|route| route.as_str().parse::<Uuid>().ok())?;
             let streams = [StreamId::Campaign(id.into()), StreamId::Manual(id.into())];
@@ -278,7 +284,8 @@ impl Node {
         // After a campaign's end only a terminal word can add to its log (R5).
         let over = |stream: &StreamId| {
             let slot = self.streams.get(stream);
-            slot.is_some_and(|s| matches!(s.body, Body::Unloaded) && s.is_over())
+            let rests = |s: &Slot| matches!(s.body, Body::Unloaded | Body::Kept(_));
+            slot.is_some_and(|s| rests(s) && s.is_over())
         };
         match stream {
             Some(stream) if report.status.is_terminal() || !over(&stream) => {
@@ -293,8 +300,11 @@ impl Node {
             return;
         };
         let claim = self.fleet.device(slot).claim();
-        if let Some(claim) = claim.filter(|claim| claim.operation.0 == progress.operation) {
-            let stream = claim.holder;
+        // Once its operation has ended it says nothing (C3), and the campaign may be unloaded.
+        let under_way = claim.filter(|claim| {
+            claim.phase == ClaimPhase::Held && claim.operation.0 == progress.operation
+        });
+        if let Some(stream) = under_way.map(|claim| claim.holder) {
             self.enqueue(stream, Work::Progress(slot, progress));
         }
     }
@@ -329,6 +339,8 @@ impl Node {
 
     fn enqueue(&mut self, stream: StreamId, work: Work) {
         let now = self.now.monotonic;
+        // What was kept for questions has no place among those who are at work: it is folded anew.
+        self.let_go(stream);
         let Some(slot) = self.streams.get_mut(&stream) else {
             return;
         };

@@ -29,6 +29,11 @@ impl Node {
             self.load(stream);
             return;
         }
+        if matches!(slot.body, Body::Kept(_)) {
+            self.answer_kept(stream, &mut slot);
+            self.streams.insert(stream, slot);
+            return;
+        }
         if slot.batch.is_some() || !slot.owned {
             self.streams.insert(stream, slot);
             return;

@@ -4,10 +4,14 @@ use std::{fmt, ops::Deref};
 
 use serde::Serialize;
 use sortie_core::{
-    Campaign, CampaignId, Counts, Outcome, StreamId, Timestamp, campaign::Status, catalog::Use,
+    Campaign, CampaignId, Counts, Outcome, StreamId, TargetReason, TargetStatus, Timestamp,
+    campaign::Status, catalog::Use,
 };
 
 use super::{Node, NodeOutput, stream::Body};
+
+/// How many targets there are of each status and reason, in their order.
+pub type Kinds = Vec<((TargetStatus, Option<TargetReason>), u32)>;
 
 /// A campaign's counters as they are committed, and beside them why it may stand still.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -106,6 +110,12 @@ impl Node {
         Some(progress)
     }
 
+    /// A finished campaign's targets, counted by status and reason; `None`: it is not finished, or not
+    /// read yet, and its [`View`](super::View) says.
+    pub fn kinds(&self, stream: StreamId) -> Option<Kinds> {
+        self.streams.get(&stream)?.kinds.clone()
+    }
+
     /// The campaigns that there are.
     pub fn campaigns(&self) -> impl Iterator<Item = CampaignId> + '_ {
         self.streams
@@ -123,6 +133,7 @@ impl Node {
             return;
         };
         slot.uses = Use::of(state);
+        slot.kinds = None;
         let spec = state.spec().filter(|_| !state.is_deleted());
         let name = spec
             .map(|spec| spec.name.clone())
@@ -151,6 +162,7 @@ impl Node {
             start_waits: None,
             halted: None,
         });
+        slot.kinds = slot.is_over().then(|| state.kinds().to_vec());
         self.outputs.push_back(NodeOutput::Progress(stream));
     }
 

@@ -20,7 +20,7 @@ use super::{
     command::{Command, Done, Refusal},
     history::Snapshot,
     io::Query,
-    progress::Progress,
+    progress::{Kinds, Progress},
     removal::RemovalId,
 };
 
@@ -42,6 +42,8 @@ pub(super) struct Slot {
     pub(super) queries: Vec<Query>,
     /// Committed, for those who watch.
     pub(super) progress: Option<Progress>,
+    /// Committed: how many targets there are by status and reason, once it is over.
+    pub(super) kinds: Option<Kinds>,
     /// Committed: what the campaign uses of the catalog (T4).
     pub(super) uses: Option<Use>,
     /// Who its targets are, once it has started; kept when it is unloaded.
@@ -84,6 +86,8 @@ pub(super) enum Body {
     Catalog(CatalogState),
     /// There.
     Campaign(Box<Campaign>),
+    /// Finished, and folded for questions: nothing is decided in it.
+    Kept(Box<Campaign>),
     /// Deciding it panicked, or its log is corrupt: it stands until a restart. The others go on.
     Halted(String),
 }
@@ -270,6 +274,7 @@ impl Slot {
             batch: None,
             queries: vec![],
             progress: None,
+            kinds: None,
             uses: None,
             snapshot: None,
             order: if stream == StreamId::Catalog {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -10,11 +11,13 @@ use sortie_core::{
     Timestamp, campaign::CampaignEvent, catalog::Artifact,
 };
 use sortie_engine::node::{
-    Clocks, Command, Config, Done, Node, NodeCommand, NodeInput, NodeOutput, Progress, Refusal,
+    Clocks, Command, Config, Done, Node, NodeCommand, NodeInput, NodeOutput, Progress, Query,
+    Refusal, View,
 };
 use sortie_ports::{Delivery, MemoryStore, ReadError, Registers, Request};
 use sortie_protocol::{
-    BaseImage, Birth, Generation, Presence, Report, Route, Status as DeviceStatus, Uuid,
+    BaseImage, Birth, Generation, Presence, Progress as SignOfLife, Report, Route,
+    Status as DeviceStatus, Uuid,
 };
 
 pub(crate) struct Bed {
@@ -22,6 +25,8 @@ pub(crate) struct Bed {
     pub(crate) store: MemoryStore,
     /// Streams that can't be read.
     pub(crate) unreadable: BTreeSet<StreamId>,
+    /// How often each was read from its start.
+    pub(crate) folds: BTreeMap<StreamId, usize>,
     /// What the inventory has.
     pub(crate) devices: BTreeSet<DeviceId>,
     /// What has left since it was last looked at, oldest first.
@@ -46,6 +51,7 @@ impl Bed {
             node: Node::new(config(0), clocks(Duration::ZERO)),
             store,
             unreadable: BTreeSet::new(),
+            folds: BTreeMap::new(),
             devices: (1..=devices).map(device).collect(),
             written: vec![],
             delivery: Delivery::Sent,
@@ -90,6 +96,7 @@ impl Bed {
                 NodeInput::Page(stream, Err(ReadError::Unavailable("away".into())))
             }
             NodeOutput::Read(stream, after) => {
+                *self.folds.entry(stream).or_default() += usize::from(after == 0);
                 NodeInput::Page(stream, Ok(self.store.read_now(stream, after, 100)))
             }
             NodeOutput::Write(request) => {
@@ -116,15 +123,18 @@ impl Bed {
         })
     }
 
-    /// Time passes, with all that is due on the way.
-    pub(crate) fn pass(&mut self, time: Duration) {
+    /// Time passes, with all that is due on the way; answers how often something was.
+    pub(crate) fn pass(&mut self, time: Duration) -> usize {
         let end = self.monotonic + time;
+        let mut wakes = 0;
         while let Some(at) = self.node.wake().filter(|at| *at <= end) {
             self.monotonic = self.monotonic.max(at) + Duration::from_millis(1);
             self.input(NodeInput::Tick);
+            wakes += 1;
         }
         self.monotonic = self.monotonic.max(end);
         self.input(NodeInput::Tick);
+        wakes
     }
 
     /// The answer to a command with an id of its own; it must come at once.
@@ -166,6 +176,35 @@ impl Bed {
         StreamId::Campaign(id)
     }
 
+    /// A campaign over devices 1 to 3 that is finished: one was updated, one had the image, one a newer.
+    pub(crate) fn finished_campaign(&mut self, name: &str) -> StreamId {
+        for (n, version) in [(1, "1.0.0"), (2, "2.0.0"), (3, "3.0.0")] {
+            self.runs(n, version, None, false);
+        }
+        let stream = self.campaign(name);
+        let operation = self.operation(1);
+        self.says(1, None, operation, DeviceStatus::Success);
+        assert!(self.progress(stream).is_over());
+        self.folds.clear();
+        stream
+    }
+
+    /// Asks a campaign; it must answer at once.
+    pub(crate) fn ask<T: Send + 'static>(
+        &mut self,
+        stream: StreamId,
+        ask: impl FnOnce(View<'_>) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let answered = Arc::new(Mutex::new(None));
+        let answer = answered.clone();
+        self.input(NodeInput::Query(Query {
+            stream,
+            ask: Box::new(move |view| *answer.lock().unwrap() = Some(view.map(ask))),
+        }));
+        let answer = answered.lock().unwrap().take();
+        answer.unwrap()
+    }
+
     pub(crate) fn progress(&self, stream: StreamId) -> Progress {
         self.node.progress(stream).unwrap()
     }
@@ -176,12 +215,16 @@ impl Bed {
     }
 
     pub(crate) fn born(&mut self, n: u32, generation: Option<Generation>, behind: bool) {
+        self.runs(n, "1.0.0", generation, behind);
+    }
+
+    fn runs(&mut self, n: u32, version: &str, generation: Option<Generation>, behind: bool) {
         let birth = Birth {
             session: format!("s{n}"),
             generation,
             behind,
             base_image: Some(BaseImage {
-                version: "1.0.0".into(),
+                version: version.into(),
                 ..BaseImage::default()
             }),
             system_model: Some("m".into()),
@@ -192,6 +235,25 @@ impl Bed {
     pub(crate) fn says(&mut self, n: u32, route: Option<Route>, uuid: Uuid, status: DeviceStatus) {
         let report = Box::new(Report::new(uuid, status));
         self.input(NodeInput::Report(device(n), route, report));
+    }
+
+    /// A device shows that it is at work on an operation.
+    pub(crate) fn lives(&mut self, n: u32, operation: Uuid) {
+        let sign = SignOfLife {
+            operation,
+            status: DeviceStatus::Downloading,
+            percent: 50,
+        };
+        self.input(NodeInput::Progress(device(n), sign));
+    }
+
+    /// A device's operation, or its last one.
+    pub(crate) fn operation(&self, n: u32) -> Uuid {
+        let mut rows = self.store.claims_now().into_iter();
+        rows.find(|row| row.device == device(n))
+            .unwrap()
+            .operation
+            .0
     }
 
     /// The stream's events.

@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers panic on purpose")]
 
 mod bed;
+mod kept;
 mod recovery;

@@ -2,7 +2,7 @@
 
 use sortie::{
     CampaignHandle, CampaignId, CommandError, CommandId, Engine, MemoryInventory, QueryError,
-    Start, Store,
+    Start, Store, TargetFilter,
 };
 
 use crate::{
@@ -136,6 +136,27 @@ async fn with_the_log_away_commands_are_unavailable_at_once_and_it_goes_on_when_
     while within(progress.next()).await.unwrap().halted.is_some() {}
     within(campaign.resume().into_future()).await.unwrap();
     assert!(engine.health().await.store.up);
+}
+
+#[tokio::test]
+async fn a_finished_campaigns_summary_is_at_hand_when_its_log_is_not() {
+    let log = Gated::open();
+    let inventory = MemoryInventory::new();
+    inventory.put(devices(20));
+    let hub = Hub::new();
+    hub.add(&devices(20), "1.3.0", Play::Updates);
+    let store = Store::new(log.clone()).with_devices(inventory);
+    let engine = Engine::builder().store(store).transport(hub);
+    let engine = engine.start().await.unwrap();
+    engine.declare(catalog()).await.unwrap();
+    let campaign = engine.create_campaign(pilot()).await.unwrap();
+    within(campaign.finished()).await.unwrap();
+    log.away(true);
+    let summary = within(campaign.summary()).await.unwrap();
+    assert_eq!(summary.iter().map(|row| row.count).sum::<usize>(), 20);
+    let all = TargetFilter::new();
+    let error = within(campaign.targets(&all, None, 1)).await.unwrap_err();
+    assert!(matches!(error, QueryError::Unavailable(_)), "{error}");
 }
 
 #[tokio::test]
