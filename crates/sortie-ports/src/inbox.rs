@@ -11,10 +11,14 @@ use sortie_core::DeviceId;
 use sortie_protocol::{Presence, Progress, Report, Route};
 use uuid::Uuid;
 
+use crate::presences::Presences;
+
 /// Where a transport puts what it hears. Cheap to clone; no method blocks or fails.
 ///
-/// Levels coalesce: of one device's presence, and of one device's word on one operation, the newest
-/// waits. So what waits is bounded by the fleet, however slow the engine is.
+/// Levels coalesce: of one device's word on one operation the newest waits, and of its presence the
+/// newest birth, with the end of that session if it has ended. So what waits is bounded by the fleet,
+/// however slow the engine is. The late end of an older session undoes no birth (rule B2), whether that
+/// still waits or not: a transport need not look at sessions.
 #[derive(Debug, Clone)]
 pub struct Inbox {
     shared: Arc<Shared>,
@@ -54,6 +58,7 @@ struct State {
     /// What waits, in the order in which it first came.
     order: VecDeque<Key>,
     waiting: HashMap<Key, Heard>,
+    presences: HashMap<DeviceId, Presences>,
     /// How many reports of a device wait.
     reports: HashMap<DeviceId, u8>,
     waker: Option<Waker>,
@@ -96,10 +101,17 @@ impl Inbox {
     /// A device's presence was heard. Say online only once its version is known, or known to be
     /// missing.
     pub fn presence(&self, device: &DeviceId, presence: Presence) {
-        self.put(
-            Key::Presence(device.clone()),
-            Heard::Presence(device.clone(), presence),
-        );
+        let Some(mut state) = self.open() else { return };
+        if let Some(waiting) = state.presences.get_mut(device) {
+            let dropped = waiting.hear(presence);
+            state.dropped += u64::from(dropped);
+            return;
+        }
+        let mut presences = Presences::default();
+        presences.hear(presence);
+        state.presences.insert(device.clone(), presences);
+        state.order.push_back(Key::Presence(device.clone()));
+        wake(state);
     }
 
     /// A device's presence was heard, as sortie's JSON. What is malformed is counted and dropped.
@@ -137,11 +149,14 @@ impl Inbox {
         self.shared.lock().dropped += 1;
     }
 
+    /// `None`: nobody listens to this run of the link any more.
+    fn open(&self) -> Option<MutexGuard<'_, State>> {
+        let state = self.shared.lock();
+        (!state.closed && state.link == self.link).then_some(state)
+    }
+
     fn put(&self, key: Key, heard: Heard) {
-        let mut state = self.shared.lock();
-        if state.closed || state.link != self.link {
-            return;
-        }
+        let Some(mut state) = self.open() else { return };
         if let Some(waiting) = state.waiting.get_mut(&key) {
             // A terminal word is not replaced by an older one that comes late (rule R2).
             let final_word =
@@ -161,10 +176,15 @@ impl Inbox {
         }
         state.order.push_back(key.clone());
         state.waiting.insert(key, heard);
-        if let Some(waker) = state.waker.take() {
-            drop(state);
-            waker.wake();
-        }
+        wake(state);
+    }
+}
+
+/// Wakes the reader: something waits.
+fn wake(mut state: MutexGuard<'_, State>) {
+    if let Some(waker) = state.waker.take() {
+        drop(state);
+        waker.wake();
     }
 }
 
@@ -176,6 +196,7 @@ impl InboxReader {
         state.link += 1;
         state.order.clear();
         state.waiting.clear();
+        state.presences.clear();
         state.reports.clear();
         Inbox {
             shared: self.shared.clone(),
@@ -183,7 +204,7 @@ impl InboxReader {
         }
     }
 
-    /// Waits until something is there; then takes at most `max` of it, oldest first. May be dropped
+    /// Waits until something is there; then takes about `max` of it, oldest first. May be dropped
     /// at any time: nothing is lost.
     pub async fn take(&self, max: usize) -> Vec<Heard> {
         poll_fn(|cx| {
@@ -210,6 +231,12 @@ impl State {
             && let Some(key) = self.order.pop_front()
         {
             taken.extend(self.waiting.remove(&key));
+            if let Key::Presence(device) = &key
+                && let Some(presences) = self.presences.remove(device)
+            {
+                let presences = presences.into_iter();
+                taken.extend(presences.map(|presence| Heard::Presence(device.clone(), presence)));
+            }
             if let Key::Report(device, _) = &key
                 && let Some(reports) = self.reports.get_mut(device)
             {

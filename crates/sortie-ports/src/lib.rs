@@ -18,6 +18,7 @@ mod inbox;
 mod inventory;
 mod memory_inventory;
 mod memory_store;
+mod presences;
 mod store;
 mod transport;
 mod uploads;
