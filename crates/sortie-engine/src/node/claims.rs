@@ -7,13 +7,15 @@ use sortie_core::{
 };
 use uuid::Uuid;
 
-use super::stream::Batch;
+use super::{stream::Batch, whose::Replaced};
 
 /// The fleet shows a claim as held from the decision that takes it, so that no other stream takes it
 /// before the commit. What is committed meanwhile is kept here.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     committed: HashMap<DeviceSlot, Option<ClaimRow>>,
+    /// What the claims do not name any more.
+    pub(super) replaced: Replaced,
 }
 
 impl Claims {
@@ -79,6 +81,9 @@ impl Claims {
         let expected = present
             .as_ref()
             .map(|present| (present.holder, present.number));
+        if takes && let Some(open) = present.as_ref().filter(|p| p.phase == ClaimPhase::Open) {
+            self.replaced.note(device, open.operation, open.holder);
+        }
         if takes && row.phase == ClaimPhase::Held {
             batch.taken.push(device);
             self.committed.insert(device, present);

@@ -186,6 +186,8 @@ impl Node {
                 if newer && present != Some(&row) {
                     self.claims.learn(&mut self.fleet, *slot, Some(row));
                     self.device_changed(*slot);
+                } else if !newer && row.phase == ClaimPhase::Open {
+                    self.claims.replaced.note(*slot, row.operation, stream);
                 }
             }
         }

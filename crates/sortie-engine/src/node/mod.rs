@@ -38,10 +38,11 @@ mod steps;
 mod stream;
 mod upload;
 mod view;
+mod whose;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use sortie_core::{Campaign, ClaimPhase, DeviceId, DeviceSlot, Fleet, StreamId};
+use sortie_core::{Campaign, ClaimPhase, DeviceId, DeviceSlot, Fleet, OperationId, StreamId};
 use sortie_ports::BoxError;
 use sortie_protocol::{Presence, Progress as DeviceProgress, Report, Route};
 use uuid::Uuid;
@@ -268,16 +269,10 @@ impl Node {
             self.fleet.heard_generation(slot, generation);
         }
         let claim = self.fleet.device(slot).claim();
-        let own = claim.filter(|claim| claim.operation.0 == report.operation);
-        let named = own.is_some_and(|claim| claim.phase != ClaimPhase::Free);
-        let routed = || {
-            let id = route.and_then(|route| route.as_str().parse::<Uuid>().ok())?;
-            let streams = [StreamId::Campaign(id.into()), StreamId::Manual(id.into())];
-            streams
-                .into_iter()
-                .find(|stream| self.streams.contains_key(stream))
-        };
-        let stream = own.map(|claim| claim.holder).or_else(routed);
+        let operation = OperationId(report.operation);
+        let named = claim
+            .is_some_and(|claim| claim.operation == operation && claim.phase != ClaimPhase::Free);
+        let stream = self.whose(slot, route, operation);
         if !named {
             self.stray(slot);
         }

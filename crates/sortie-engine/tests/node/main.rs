@@ -4,4 +4,5 @@
 
 mod bed;
 mod kept;
+mod late;
 mod recovery;

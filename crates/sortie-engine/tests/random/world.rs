@@ -29,7 +29,7 @@ use crate::{
 pub(crate) struct Options {
     /// Devices do what they are asked and stay connected: then no outage may fail a target (10).
     pub(crate) honest: bool,
-    /// The transport keeps nothing: requests reach connected devices only.
+    /// The transport keeps nothing and knows no routes: requests reach connected devices only.
     pub(crate) volatile: bool,
     /// The inventory is asked whether devices exist before they are pushed to (D1).
     pub(crate) confirm: bool,
@@ -603,7 +603,8 @@ impl World {
         match heard.1 {
             Said::Presence(presence) => self.input(NodeInput::Presence(device, presence)),
             Said::Report(route, _, Some(report)) => {
-                self.input(NodeInput::Report(device, Some(route), Box::new(report)));
+                let route = Some(route).filter(|_| !self.options.volatile);
+                self.input(NodeInput::Report(device, route, Box::new(report)));
             }
             Said::Report(_, _, None) => {}
         }
