@@ -1,6 +1,6 @@
 //! Errors, told apart by what the caller does next.
 
-use sortie_core::{Invalid, ParseError, Rejection};
+use sortie_core::{Invalid, ParseError, Rejection, StreamId};
 use sortie_engine::{
     driver::{CallError, Fatal, Stopped},
     node::Refusal,
@@ -27,6 +27,15 @@ pub enum CommandError {
     /// It can't be done now, and why: back off and repeat. Nothing changed.
     #[error("{0}")]
     Unavailable(String),
+    /// The campaign, manual update or catalog stands still until the engine is started anew, and why: its
+    /// log is corrupt, or a decision panicked. Call a person. Nothing changed.
+    #[error("{}", Refusal::Halted { stream: *.stream, why: why.clone() })]
+    Halted {
+        /// Which.
+        stream: StreamId,
+        /// Why.
+        why: String,
+    },
     /// There was no answer for 30 s; it may still be carried out. Repeat it under the same
     /// [`CommandId`](crate::CommandId), at once or after a restart (K1).
     #[error("{0}")]
@@ -57,6 +66,7 @@ impl From<CallError> for CommandError {
                 Self::NotFound(item.to_string())
             }
             CallError::Refused(Refusal::Refused(rejection)) => Self::Refused(rejection),
+            CallError::Refused(Refusal::Halted { stream, why }) => Self::Halted { stream, why },
             CallError::Busy => Self::Busy,
             CallError::Unknown(why) => Self::Unknown(why),
             CallError::Stopped(why) => Self::Stopped(why),
@@ -75,6 +85,15 @@ pub enum QueryError {
     /// Committed state can't be read now, and why: ask again later.
     #[error("{0}")]
     Unavailable(String),
+    /// The campaign, manual update or catalog stands still until the engine is started anew, and why: its
+    /// log is corrupt, or a decision panicked. Call a person. The log can be asked still: `explain`.
+    #[error("{}", Refusal::Halted { stream: *.stream, why: why.clone() })]
+    Halted {
+        /// Which.
+        stream: StreamId,
+        /// Why.
+        why: String,
+    },
     /// The engine is gone: ask one that runs on the same store.
     #[error("{0}")]
     Stopped(Stopped),
@@ -84,6 +103,7 @@ impl From<CallError> for QueryError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Refused(Refusal::NotFound(what)) => Self::NotFound(what),
+            CallError::Refused(Refusal::Halted { stream, why }) => Self::Halted { stream, why },
             CallError::Stopped(why) => Self::Stopped(why),
             other => Self::Unavailable(other.to_string()),
         }
@@ -95,6 +115,7 @@ impl From<QueryError> for CommandError {
         match error {
             QueryError::NotFound(what) => Self::NotFound(what),
             QueryError::Unavailable(why) => Self::Unavailable(why),
+            QueryError::Halted { stream, why } => Self::Halted { stream, why },
             QueryError::Stopped(why) => Self::Stopped(why),
         }
     }

@@ -134,13 +134,13 @@ impl fmt::Display for Health {
             } else {
                 "; a restart is needed"
             };
-            write!(f, "\nhalted: {}: {}{end}", halt.stream, halt.why)?;
+            write!(f, "\nhalted: {halt}{end}")?;
         }
         for wait in &self.node.starts_waiting {
-            write!(f, "\nstart waits: {}: {}", wait.stream, wait.why)?;
+            write!(f, "\nstart waits: {wait}")?;
         }
         for wait in &self.node.uploads_waiting {
-            write!(f, "\nupload stays: {}: {}", wait.stream, wait.why)?;
+            write!(f, "\nupload stays: {wait}")?;
         }
         if let Some(why) = &self.node.inventory_trouble {
             write!(

@@ -15,7 +15,7 @@ use super::{
     store,
     turn::Loop,
 };
-use crate::node::{Done, NodeInput, NodeOutput, Refusal, Resolve};
+use crate::node::{Done, NodeInput, NodeOutput, Notice, Refusal, Resolve};
 
 /// A write that is not answered by then counts as not now.
 pub(super) const WRITE_LIMIT: Duration = Duration::from_secs(30);
@@ -45,6 +45,7 @@ impl Loop {
             NodeOutput::Exist(stream, devices) => self.exist(stream, devices),
             NodeOutput::Forget(device, generation) => self.forget(device, generation),
             NodeOutput::DeleteUpload(update, file) => self.delete_upload(update, file),
+            NodeOutput::Notice(notice) => log(&notice),
             // Also a commit after which there is no progress any more, the campaign being deleted.
             NodeOutput::Progress(stream) | NodeOutput::Committed { stream, .. } => {
                 self.progressed.insert(stream);
@@ -108,5 +109,13 @@ impl Loop {
                 _permit: permit,
             }))
         }));
+    }
+}
+
+fn log(notice: &Notice) {
+    match notice {
+        Notice::Halted(text) => tracing::error!("{text}"),
+        Notice::Begins(text) => tracing::warn!("{text}"),
+        Notice::Over(text) => tracing::info!("{text}"),
     }
 }

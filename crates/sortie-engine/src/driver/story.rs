@@ -91,7 +91,7 @@ impl Handle {
         match self.ask(stream, live).await {
             Ok((version, waiting)) => Ok((Some(version), Some(waiting))),
             // There may be a story all the same.
-            Err(CallError::Refused(Refusal::Halted(why))) => instead(Wait::Restart { why }),
+            Err(CallError::Refused(Refusal::Halted { why, .. })) => instead(Wait::Restart { why }),
             Err(CallError::Unavailable(why)) => instead(Wait::Log { why }),
             Err(error) => Err(error),
         }

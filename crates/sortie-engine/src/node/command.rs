@@ -89,9 +89,22 @@ pub enum Refusal {
     /// There is no such thing; what.
     #[error("there is no {0}")]
     NotFound(String),
-    /// The campaign stands still since its decision panicked or its log is corrupt; why.
-    #[error("the campaign is halted: {0}")]
-    Halted(String),
+    /// The campaign, manual update or catalog stands still until a restart: its log is corrupt, or a
+    /// decision panicked.
+    #[error("{} is halted until a restart: {why}", named(*.stream))]
+    Halted {
+        /// Which.
+        stream: StreamId,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Refusal {
+    pub(super) fn halted(stream: StreamId, why: &str) -> Self {
+        let why = why.into();
+        Self::Halted { stream, why }
+    }
 }
 
 impl Node {
@@ -150,8 +163,8 @@ impl Node {
                 self.reply(command.ask, Err(Refusal::NotFound(what)));
             }
             Some(Body::Halted(why)) => {
-                let why = why.clone();
-                self.reply(command.ask, Err(Refusal::Halted(why)));
+                let refusal = Refusal::halted(stream, why);
+                self.reply(command.ask, Err(refusal));
             }
             Some(_) => self.enqueue(stream, Work::Command(command)),
         }
@@ -164,7 +177,7 @@ impl Node {
             return;
         };
         if let Body::Halted(why) = &slot.body {
-            (query.ask)(Err(Refusal::Halted(why.clone())));
+            (query.ask)(Err(Refusal::halted(stream, why)));
             return;
         }
         slot.queries.push(query);
@@ -184,6 +197,7 @@ pub(crate) fn named(stream: StreamId) -> String {
     match stream {
         StreamId::Campaign(id) => format!("campaign {id}"),
         StreamId::Manual(id) => format!("manual update {id}"),
+        StreamId::Catalog => "the catalog".into(),
         other => other.to_string(),
     }
 }

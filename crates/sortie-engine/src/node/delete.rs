@@ -18,7 +18,7 @@ impl Node {
     pub fn catalog(&self) -> Option<Result<&CatalogState, Refusal>> {
         let slot = self.streams.get(&StreamId::Catalog)?;
         if let Body::Halted(why) = &slot.body {
-            return Some(Err(Refusal::Halted(why.clone())));
+            return Some(Err(Refusal::halted(StreamId::Catalog, why)));
         }
         slot.settled_catalog().map(Ok)
     }

@@ -1,9 +1,14 @@
 //! What is wrong, for people.
 
+use std::fmt;
+
 use serde::Serialize;
 use sortie_core::StreamId;
 
-use super::{ClockStep, Node, stream::Body};
+use super::{
+    ClockStep, Node,
+    stream::{Body, Slot},
+};
 
 /// A stream that stands still, or whose start waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -11,10 +16,35 @@ use super::{ClockStep, Node, stream::Body};
 pub struct Halt {
     /// The stream.
     pub stream: StreamId,
+    /// The campaign's name, or what a manual update is called; `None`: its log could not be read.
+    pub name: Option<String>,
     /// Why.
     pub why: String,
     /// It goes on by itself once the cause is gone; otherwise a restart is needed.
     pub retried: bool,
+}
+
+impl Halt {
+    pub(super) fn of(stream: StreamId, slot: &Slot, why: &str, retried: bool) -> Self {
+        let progress = slot.progress.as_ref();
+        Self {
+            stream,
+            name: progress.map(|progress| progress.name.clone()),
+            why: why.into(),
+            retried,
+        }
+    }
+}
+
+impl fmt::Display for Halt {
+    /// `"Pilot 1.4.0" (campaign/…): the inventory does not answer`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stream, why, .. } = self;
+        match &self.name {
+            Some(name) => write!(f, "\"{name}\" ({stream}): {why}"),
+            None => write!(f, "{stream}: {why}"),
+        }
+    }
 }
 
 /// What a node knows of its own state.
@@ -64,29 +94,17 @@ impl Node {
             ..NodeHealth::default()
         };
         for (stream, slot) in &self.streams {
+            let halt = |why: &str, retried| Halt::of(*stream, slot, why, retried);
             if let Body::Halted(why) = &slot.body {
-                health.halted.push(Halt {
-                    stream: *stream,
-                    why: why.clone(),
-                    retried: false,
-                });
+                health.halted.push(halt(why, false));
             } else if let Some(why) = &slot.trouble {
-                health.halted.push(Halt {
-                    stream: *stream,
-                    why: why.clone(),
-                    retried: true,
-                });
+                health.halted.push(halt(why, true));
             }
-            if let Some(why) = &slot.start_trouble {
-                let halt = Halt {
-                    stream: *stream,
-                    why: why.clone(),
-                    retried: true,
-                };
-                match stream {
-                    StreamId::Manual(_) => health.uploads_waiting.push(halt),
-                    _ => health.starts_waiting.push(halt),
-                }
+            if let Some(why) = slot.start.trouble() {
+                health.starts_waiting.push(halt(why, true));
+            }
+            if let Some(why) = slot.upload.trouble() {
+                health.uploads_waiting.push(halt(why, true));
             }
         }
         health

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{
     command::{Command, Done, Refusal},
+    notice::Notice,
     view::View,
 };
 
@@ -112,6 +113,8 @@ pub enum NodeOutput {
         /// The events.
         events: Arc<[Event]>,
     },
+    /// Something for the application's log.
+    Notice(Notice),
     /// The committed progress of a campaign or manual update, or what is said beside it, changed: see
     /// `Node::progress`.
     Progress(StreamId),

@@ -7,7 +7,7 @@ use sortie_core::{
 use sortie_ports::{Page, ReadError};
 
 use super::{
-    Interest, Node, NodeOutput, StartOrder, View, full_text,
+    Halt, Interest, Node, NodeOutput, Notice, Refusal, StartOrder, View, full_text,
     stream::{Batch, Body, Fold, Slot, Work},
 };
 
@@ -144,7 +144,7 @@ impl Node {
         slot.note_snapshot(stream, &campaign);
         let queries = std::mem::take(&mut slot.queries);
         let asked = !queries.is_empty();
-        let trouble = slot.start_trouble.clone();
+        let trouble = slot.start.trouble().map(str::to_owned);
         for query in queries {
             (query.ask)(Ok(View::new(&campaign, self, trouble.as_deref())));
         }
@@ -327,6 +327,7 @@ impl Node {
         let Some(slot) = self.streams.get_mut(&stream) else {
             return;
         };
+        let halt = Halt::of(stream, slot, why, false);
         slot.body = Body::Halted(why.into());
         slot.batch = None;
         slot.changed.clear();
@@ -341,13 +342,15 @@ impl Node {
             }
         }
         for query in queries {
-            (query.ask)(Err(super::Refusal::Halted(why.into())));
+            (query.ask)(Err(Refusal::halted(stream, why)));
         }
         self.removals_failed(stream, why);
         for ask in asks {
-            self.reply(ask, Err(super::Refusal::Halted(why.into())));
+            self.reply(ask, Err(Refusal::halted(stream, why)));
         }
         self.outputs.push_back(NodeOutput::Progress(stream));
+        let text = format!("halted: {halt}; a restart is needed");
+        self.notice(Notice::Halted(text));
         self.there(stream);
     }
 

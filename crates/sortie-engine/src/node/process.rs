@@ -69,7 +69,7 @@ impl Node {
             return;
         };
         for query in std::mem::take(&mut slot.queries) {
-            let trouble = slot.start_trouble.as_deref();
+            let trouble = slot.start.trouble();
             (query.ask)(Ok(View::new(campaign, self, trouble)));
         }
         let now = self.campaign_now(campaign.state());

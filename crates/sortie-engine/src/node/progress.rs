@@ -101,9 +101,7 @@ impl Node {
     pub fn progress(&self, stream: StreamId) -> Option<Progress> {
         let slot = self.streams.get(&stream)?;
         let mut progress = slot.progress.clone()?;
-        if matches!(stream, StreamId::Campaign(_)) {
-            progress.start_waits.clone_from(&slot.start_trouble);
-        }
+        progress.start_waits = slot.start.trouble().map(Into::into);
         if progress.halted.is_none() {
             progress.halted.clone_from(&slot.trouble);
         }

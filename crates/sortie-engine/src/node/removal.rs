@@ -9,7 +9,7 @@ use sortie_core::{ClaimPhase, DeviceSlot, StreamId};
 use sortie_ports::Forget;
 
 use super::{
-    Node, NodeOutput,
+    Node, NodeOutput, Notice,
     command::{Command, Done, NodeCommand, Refusal},
     stream::{Slot, Work},
 };
@@ -31,6 +31,9 @@ pub(super) struct Removals {
     forget: BTreeSet<DeviceSlot>,
     /// Why the inventory could not say whether devices exist, for `health()`.
     pub(super) trouble: Option<String>,
+    /// Its last answer was none. Unlike `trouble`, which says no more than is known, this stands until it
+    /// answers: what is said of it in the log has a beginning and an end.
+    away: bool,
 }
 
 /// One device's removal, until every stream that is concerned has it in its log.
@@ -129,7 +132,7 @@ impl Node {
         for (id, ask) in failed {
             self.removals.under_way.remove(&id);
             if let Some(ask) = ask {
-                self.reply(ask, Err(Refusal::Halted(why.into())));
+                self.reply(ask, Err(Refusal::halted(stream, why)));
             }
         }
     }
@@ -205,6 +208,10 @@ impl Node {
         let exist = match result {
             Ok(exist) if exist.len() == devices.len() => {
                 self.removals.trouble = None;
+                if std::mem::take(&mut self.removals.away) {
+                    let text = "inventory: it says again which devices still exist";
+                    self.notice(Notice::Over(text.into()));
+                }
                 exist.into_iter().map(Some).collect()
             }
             // An inventory that is away holds up no push.
@@ -212,6 +219,10 @@ impl Node {
                 let why = other
                     .err()
                     .unwrap_or_else(|| "the inventory did not answer for each device".to_owned());
+                if !std::mem::replace(&mut self.removals.away, true) {
+                    let text = format!("inventory: it can't say which devices still exist: {why}");
+                    self.notice(Notice::Begins(text));
+                }
                 self.removals.trouble = Some(why);
                 vec![None; devices.len()]
             }

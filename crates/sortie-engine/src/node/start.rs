@@ -6,7 +6,7 @@ use sortie_core::{Campaign, Now, StreamId, Timestamp};
 
 use super::{
     Node, NodeOutput, Resolve, StartOrder,
-    stream::{Asked, Body, Slot, Work, backoff},
+    stream::{Asked, Body, Slot, Work},
 };
 
 /// How long at most until wall time is looked at again while a campaign waits for its start.
@@ -17,7 +17,7 @@ impl Node {
     /// being asked, or the catalog, whose commit touches every stream, is being written.
     pub(super) fn start_wake(&self, slot: &Slot, campaign: &Campaign) -> Option<Duration> {
         if campaign.state().upload_to_delete().is_some() {
-            let at = slot.start_retry_at.unwrap_or(self.now.monotonic);
+            let at = slot.upload.at(self.now.monotonic);
             return Some(at).filter(|_| !slot.deleting);
         }
         if let Some(at) = campaign.expires_at() {
@@ -36,7 +36,7 @@ impl Node {
             return None;
         }
         if campaign.wants_snapshot(self.campaign_now(campaign.state())) {
-            return Some(slot.start_retry_at.unwrap_or(self.now.monotonic));
+            return Some(slot.start.at(self.now.monotonic));
         }
         // A start time is wall time; if that steps, the look after the step finds it due.
         Some(self.look_at(campaign.start_at()?))
@@ -72,17 +72,12 @@ impl Node {
         let (Body::Campaign(campaign), StreamId::Campaign(id)) = (&slot.body, stream) else {
             return;
         };
-        let waits = slot
-            .start_retry_at
-            .is_some_and(|at| at > self.now.monotonic);
         if !campaign.wants_snapshot(now) {
             // Started, cancelled, deleted, or edited to start later.
-            slot.start_retry_at = None;
-            slot.start_failures = 0;
-            slot.start_trouble = None;
+            self.start_waits_no_longer(stream, slot);
             return;
         }
-        if slot.resolving || waits {
+        if slot.resolving || slot.start.waits(self.now.monotonic) {
             return;
         }
         let catalog = self
@@ -92,14 +87,13 @@ impl Node {
         let (Some(catalog), Some(spec)) = (catalog, campaign.state().spec()) else {
             return;
         };
-        let image = catalog.image_copy(&spec.base_image);
-        let (Some(image), Some(groups)) = (image, catalog.groups_of(&spec.channel)) else {
-            slot.start_trouble = Some(format!(
-                "{} or channel {} is gone",
-                spec.base_image, spec.channel
-            ));
-            slot.start_retry_at = Some(self.now.monotonic + backoff(u32::MAX));
-            return;
+        let Some(image) = catalog.image_copy(&spec.base_image) else {
+            let why = format!("base image {} is gone", spec.base_image);
+            return self.start_failed(stream, slot, why);
+        };
+        let Some(groups) = catalog.groups_of(&spec.channel) else {
+            let why = format!("channel {} is gone", spec.channel);
+            return self.start_failed(stream, slot, why);
         };
         let resolve = Resolve {
             system_model: image.system_model.clone(),
@@ -112,7 +106,6 @@ impl Node {
             image,
         }));
         slot.resolving = true;
-        slot.start_retry_at = None;
         self.outputs.push_back(NodeOutput::Resolve(id, resolve));
     }
 
@@ -122,24 +115,25 @@ impl Node {
         result: Result<Vec<sortie_core::DeviceId>, String>,
     ) {
         let stream = StreamId::Campaign(campaign);
-        let now = self.now.monotonic;
-        let Some(slot) = self.streams.get_mut(&stream) else {
+        let Some(mut slot) = self.streams.remove(&stream) else {
             return;
         };
         slot.resolving = false;
-        match (result, slot.asked.take()) {
-            (Ok(devices), Some(asked)) => {
-                slot.start_failures = 0;
-                slot.start_trouble = None;
-                self.enqueue(stream, Work::Resolved(asked, devices));
+        let asked = slot.asked.take();
+        let resolved = match result {
+            Ok(devices) => {
+                self.start_waits_no_longer(stream, &mut slot);
+                asked.map(|asked| Work::Resolved(asked, devices))
             }
-            (Ok(_), None) => self.touch(stream),
-            (Err(why), _) => {
-                slot.start_failures += 1;
-                slot.start_retry_at = Some(now + backoff(slot.start_failures));
-                slot.start_trouble = Some(why);
-                self.outputs.push_back(NodeOutput::Progress(stream));
+            Err(why) => {
+                self.start_failed(stream, &mut slot, why);
+                None
             }
+        };
+        self.streams.insert(stream, slot);
+        match resolved {
+            Some(work) => self.enqueue(stream, work),
+            None => self.touch(stream),
         }
     }
 }

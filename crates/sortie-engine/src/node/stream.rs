@@ -22,6 +22,7 @@ use super::{
     io::Query,
     progress::{Kinds, Progress},
     removal::RemovalId,
+    retry::Retry,
 };
 
 /// One stream.
@@ -62,17 +63,16 @@ pub(super) struct Slot {
     pub(super) resolving: bool,
     /// What the inventory was asked for.
     pub(super) asked: Option<Box<Asked>>,
-    /// The inventory could not answer: not before this.
-    pub(super) start_retry_at: Option<Duration>,
-    pub(super) start_failures: u32,
-    /// Why the start waits, for `health()`.
-    pub(super) start_trouble: Option<String>,
+    /// A campaign's start, which needs the inventory and the catalog (S2).
+    pub(super) start: Retry,
     /// Why the stream stands still, for `health()`.
     pub(super) trouble: Option<String>,
     /// The inventory is being asked whether these devices still exist (D1).
     pub(super) confirming: Vec<DeviceSlot>,
-    /// An uploaded file is being deleted (M2).
+    /// A manual update's uploaded file is being deleted (M2).
     pub(super) deleting: bool,
+    /// The deletion of that file.
+    pub(super) upload: Retry,
 }
 
 /// Where a stream is.
@@ -288,12 +288,11 @@ impl Slot {
             loaded_at: None,
             resolving: false,
             asked: None,
-            start_retry_at: None,
-            start_failures: 0,
-            start_trouble: None,
+            start: Retry::default(),
             trouble: None,
             confirming: vec![],
             deleting: false,
+            upload: Retry::default(),
         }
     }
 

@@ -3,8 +3,8 @@
 use sortie_core::{ManualUpdateId, StreamId};
 
 use super::{
-    Node, NodeOutput,
-    stream::{Body, Slot, Work, backoff},
+    Halt, Node, NodeOutput, Notice,
+    stream::{Body, Slot, Work},
 };
 
 impl Node {
@@ -13,11 +13,8 @@ impl Node {
         let (Body::Campaign(update), StreamId::Manual(id)) = (&slot.body, stream) else {
             return;
         };
-        let waits = slot
-            .start_retry_at
-            .is_some_and(|at| at > self.now.monotonic);
         if let Some(file) = update.state().upload_to_delete()
-            && !waits
+            && !slot.upload.waits(self.now.monotonic)
             && !slot.deleting
         {
             slot.deleting = true;
@@ -35,14 +32,18 @@ impl Node {
         slot.deleting = false;
         match result {
             Ok(()) => {
-                slot.start_trouble = None;
-                slot.start_retry_at = None;
+                let stayed = slot.upload.over();
                 self.enqueue(stream, Work::UploadDeleted);
+                if stayed {
+                    self.notice(Notice::Over(format!("upload is deleted: {stream}")));
+                }
             }
             Err(why) => {
-                slot.start_failures += 1;
-                slot.start_retry_at = Some(now + backoff(slot.start_failures));
-                slot.start_trouble = Some(format!("its uploaded file can't be deleted: {why}"));
+                let why = format!("its uploaded file can't be deleted: {why}");
+                let halt = Halt::of(stream, slot, &why, true);
+                if slot.upload.failed(now, why) {
+                    self.notice(Notice::Begins(format!("upload stays: {halt}")));
+                }
             }
         }
     }

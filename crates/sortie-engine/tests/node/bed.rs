@@ -11,8 +11,8 @@ use sortie_core::{
     Timestamp, campaign::CampaignEvent, catalog::Artifact,
 };
 use sortie_engine::node::{
-    Clocks, Command, Config, Done, Node, NodeCommand, NodeInput, NodeOutput, Progress, Query,
-    Refusal, View,
+    Clocks, Command, Config, Done, Node, NodeCommand, NodeInput, NodeOutput, Notice, Progress,
+    Query, Refusal, View,
 };
 use sortie_ports::{Delivery, MemoryStore, ReadError, Registers, Request};
 use sortie_protocol::{
@@ -27,6 +27,10 @@ pub(crate) struct Bed {
     pub(crate) unreadable: BTreeSet<StreamId>,
     /// How often each was read from its start.
     pub(crate) folds: BTreeMap<StreamId, usize>,
+    /// What was said for the application's log.
+    pub(crate) notices: Vec<Notice>,
+    /// The inventory and the place of uploads answer nothing.
+    pub(crate) outside_away: bool,
     /// What the inventory has.
     pub(crate) devices: BTreeSet<DeviceId>,
     /// What has left since it was last looked at, oldest first.
@@ -52,6 +56,8 @@ impl Bed {
             store,
             unreadable: BTreeSet::new(),
             folds: BTreeMap::new(),
+            notices: vec![],
+            outside_away: false,
             devices: (1..=devices).map(device).collect(),
             written: vec![],
             delivery: Delivery::Sent,
@@ -103,6 +109,19 @@ impl Bed {
                 let (device, generation) = (request.device.clone(), request.generation());
                 self.written.push(request);
                 NodeInput::Sent(device, generation, self.delivery.clone())
+            }
+            NodeOutput::Notice(notice) => {
+                self.notices.push(notice);
+                return None;
+            }
+            NodeOutput::Resolve(campaign, _) if self.outside_away => {
+                NodeInput::Resolved(campaign, Err("away".into()))
+            }
+            NodeOutput::Exist(stream, _) if self.outside_away => {
+                NodeInput::Exist(stream, Err("away".into()))
+            }
+            NodeOutput::DeleteUpload(update, _) if self.outside_away => {
+                NodeInput::UploadDeleted(update, Err("away".into()))
             }
             NodeOutput::Resolve(campaign, _) => {
                 NodeInput::Resolved(campaign, Ok(self.devices.iter().cloned().collect()))

@@ -5,4 +5,5 @@
 mod bed;
 mod kept;
 mod late;
+mod notices;
 mod recovery;

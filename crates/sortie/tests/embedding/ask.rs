@@ -2,7 +2,7 @@
 
 use sortie::{
     CampaignHandle, CampaignId, CommandError, CommandId, Engine, MemoryInventory, QueryError,
-    Start, Store, TargetFilter,
+    Start, Store, StreamId, TargetFilter,
 };
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     pilot, within,
 };
 
-async fn campaign_on(log: &Gated) -> (Engine, CampaignHandle) {
+pub(crate) async fn campaign_on(log: &Gated) -> (Engine, CampaignHandle) {
     let inventory = MemoryInventory::new();
     inventory.put(devices(20));
     let hub = Hub::new();
@@ -157,6 +157,34 @@ async fn a_finished_campaigns_summary_is_at_hand_when_its_log_is_not() {
     let all = TargetFilter::new();
     let error = within(campaign.targets(&all, None, 1)).await.unwrap_err();
     assert!(matches!(error, QueryError::Unavailable(_)), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_halted_says_which_and_why_and_is_not_to_be_repeated() {
+    let log = Gated::open();
+    let (engine, campaign) = campaign_on(&log).await;
+    log.breaks();
+    let error = within(campaign.pause().into_future()).await.unwrap_err();
+    let text = format!(
+        "campaign {} is halted until a restart: too long a word",
+        campaign.id()
+    );
+    assert_eq!(error.to_string(), text);
+    assert!(!error.is_retryable(), "only a restart helps");
+    let again = within(campaign.resume().into_future()).await.unwrap_err();
+    assert_eq!(again, error);
+    let question = within(campaign.summary()).await.unwrap_err();
+    assert!(matches!(question, QueryError::Halted { .. }), "{question}");
+    assert_eq!(question.to_string(), text);
+    let health = engine.health().await;
+    let stream = StreamId::Campaign(campaign.id());
+    let line = format!("\nhalted: \"Pilot 1.4.0\" ({stream}): too long a word; a restart");
+    assert!(health.to_string().contains(&line), "{health}");
+    // The catalog is another stream, and is said to be one.
+    let other = catalog().group("other", r#""other" in tags"#);
+    let error = within(engine.declare(other).into_future()).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.starts_with("the catalog is halted until"), "{error}");
 }
 
 #[tokio::test]

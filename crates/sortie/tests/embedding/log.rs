@@ -17,6 +17,7 @@ pub(crate) struct Gated {
     log: MemoryStore,
     gate: Arc<Semaphore>,
     away: Arc<AtomicBool>,
+    breaks: Arc<AtomicBool>,
     /// How many appends have come to the gate.
     waiting: Arc<watch::Sender<usize>>,
     under_way: Arc<AtomicUsize>,
@@ -30,6 +31,7 @@ impl Gated {
             log: MemoryStore::new(Uuid::new_v4()),
             gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             away: Arc::default(),
+            breaks: Arc::default(),
             waiting: Arc::default(),
             under_way: Arc::default(),
             batches: Arc::default(),
@@ -47,6 +49,11 @@ impl Gated {
 
     pub(crate) fn away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// From now on every append is one that can never be stored.
+    pub(crate) fn breaks(&self) {
+        self.breaks.store(true, Ordering::SeqCst);
     }
 
     /// Waits until one more append than `before` has come.
@@ -100,6 +107,10 @@ impl EventStore for Gated {
         if let Err(why) = self.check() {
             let away = |_| Err(AppendError::Unavailable(why.clone().into()));
             return batch.iter().map(away).collect();
+        }
+        if self.breaks.load(Ordering::SeqCst) {
+            let invalid = |_| Err(AppendError::Invalid("too long a word".into()));
+            return batch.iter().map(invalid).collect();
         }
         self.log.append(batch).await
     }

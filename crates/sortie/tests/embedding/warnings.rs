@@ -2,12 +2,15 @@
 
 use std::{
     fmt::{self, Debug},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use sortie::{
-    Delivery, Engine, Inbox, MemoryInventory, MemoryStore, Request, Store, Transport,
-    TransportError, Uuid,
+    Delivery, Device, DeviceId, DevicePage, Engine, Inbox, Inventory, InventoryError,
+    MemoryInventory, MemoryStore, Request, Store, Transport, TransportError, Uuid,
 };
 use tokio::sync::watch;
 use tracing::{
@@ -17,13 +20,15 @@ use tracing::{
 };
 
 use crate::{
+    ask::campaign_on,
     campaign::engine_in_memory,
     catalog, devices,
     hub::{Hub, Play},
+    log::Gated,
     pilot, within,
 };
 
-/// Keeps the texts of warnings and errors of this thread.
+/// Keeps the levels and texts of what is said on this thread.
 #[derive(Debug, Clone, Default)]
 struct Warnings(Arc<Mutex<Vec<String>>>);
 
@@ -50,7 +55,7 @@ impl Visit for Text<'_> {
 
 impl Subscriber for Warnings {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN
+        *metadata.level() <= Level::INFO
     }
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
         span::Id::from_u64(1)
@@ -58,7 +63,7 @@ impl Subscriber for Warnings {
     fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
     fn event(&self, event: &Event<'_>) {
-        let mut text = String::new();
+        let mut text = format!("{} ", event.metadata().level());
         event.record(&mut Text(&mut text));
         self.0.lock().unwrap().push(text);
     }
@@ -141,4 +146,65 @@ async fn dropping_the_last_handle_is_warned_about_while_a_campaign_runs() {
         warnings.with("the last handle was dropped while 1 campaigns run"),
         1
     );
+}
+
+#[tokio::test]
+async fn a_stream_that_halts_is_an_error_said_once() {
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let log = Gated::open();
+    let (_engine, campaign) = campaign_on(&log).await;
+    log.breaks();
+    for _ in 0..3 {
+        let pause = within(campaign.pause().into_future()).await;
+        assert!(pause.is_err());
+    }
+    let text = format!(
+        "ERROR halted: \"Pilot 1.4.0\" (campaign/{}): too long a word; a restart is needed",
+        campaign.id()
+    );
+    assert_eq!(warnings.with(&text), 1, "{warnings:?}");
+    assert_eq!(warnings.with("halted"), 1);
+}
+
+/// Away until it has been asked three times.
+#[derive(Debug)]
+struct Waking(AtomicUsize, MemoryInventory);
+
+#[sortie::async_trait]
+impl Inventory for Waking {
+    async fn page(&self, want: &DevicePage) -> Result<Vec<Device>, InventoryError> {
+        match self.0.fetch_add(1, Ordering::SeqCst) {
+            0..3 => Err(InventoryError::unavailable("connection lost")),
+            _ => self.1.page(want).await,
+        }
+    }
+
+    async fn exist(&self, ids: &[DeviceId]) -> Result<Vec<bool>, InventoryError> {
+        self.1.exist(ids).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s2_a_start_that_waits_is_warned_about_once_and_its_end_is_said() {
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let table = MemoryInventory::new();
+    table.put(devices(20));
+    let hub = Hub::new();
+    hub.add(&devices(20), "1.3.0", Play::Updates);
+    let engine = Engine::builder()
+        .store(MemoryStore::new(Uuid::new_v4()))
+        .transport(hub)
+        .inventory(Waking(AtomicUsize::new(0), table));
+    let engine = engine.start().await.unwrap();
+    engine.declare(catalog()).await.unwrap();
+    let campaign = engine.create_campaign(pilot()).await.unwrap();
+    within(campaign.finished()).await.unwrap();
+    let stream = format!("campaign/{}", campaign.id());
+    let begin = format!("WARN start waits: \"Pilot 1.4.0\" ({stream}): ");
+    assert_eq!(warnings.with(&begin), 1, "{warnings:?}");
+    assert_eq!(warnings.with("connection lost"), 1, "{warnings:?}");
+    let end = format!("INFO start waits no longer: {stream}");
+    assert_eq!(warnings.with(&end), 1, "{warnings:?}");
 }
