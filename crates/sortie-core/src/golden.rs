@@ -318,6 +318,9 @@ fn catalog_events() -> Vec<CatalogEvent> {
             device: DeviceId::new("gw-0001").unwrap(),
             claim: 4,
         },
+        E::DeviceRemovalRecorded {
+            device: DeviceId::new("gw-0001").unwrap(),
+        },
     ]
 }
 
@@ -372,7 +375,8 @@ fn catalog_kinds(event: &CatalogEvent) -> usize {
         | E::BaseImageDeleted { .. }
         | E::GroupDeleted { .. }
         | E::ChannelDeleted { .. }
-        | E::DeviceClaimRaised { .. } => 12,
+        | E::DeviceClaimRaised { .. }
+        | E::DeviceRemovalRecorded { .. } => 13,
     }
 }
 

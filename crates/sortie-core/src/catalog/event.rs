@@ -124,4 +124,10 @@ pub enum CatalogEvent {
         /// The claim's number from now on.
         claim: u64,
     },
+    /// Every stream that it concerned has it in its log that a device was removed from the inventory, as
+    /// somebody told (D1): the command is carried out, and its repetition changes nothing (K1).
+    DeviceRemovalRecorded {
+        /// The device.
+        device: DeviceId,
+    },
 }

@@ -185,8 +185,10 @@ impl CatalogState {
             CatalogEvent::ChannelDeleted { channel } => {
                 self.channels.remove(&channel);
             }
-            // Epochs and claims are kept beside the fold.
-            CatalogEvent::CatalogOwnerChanged { .. } | CatalogEvent::DeviceClaimRaised { .. } => {}
+            // Epochs, claims and commands are kept beside the fold.
+            CatalogEvent::CatalogOwnerChanged { .. }
+            | CatalogEvent::DeviceClaimRaised { .. }
+            | CatalogEvent::DeviceRemovalRecorded { .. } => {}
         }
     }
 

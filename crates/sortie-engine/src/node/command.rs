@@ -60,6 +60,9 @@ pub enum NodeCommand {
     CancelManual(ManualUpdateId),
     /// A device was removed from the inventory (D1).
     DeviceRemoved(DeviceId),
+    /// The same, once every stream that it concerns has it in its log. The node makes it of
+    /// [`Self::DeviceRemoved`].
+    RecordRemoval(DeviceId),
 }
 
 /// A command was carried out, durably.
@@ -115,14 +118,15 @@ impl Node {
             | NodeCommand::Delete(_)
             | NodeCommand::Create(..)
             | NodeCommand::Edit(..)
-            | NodeCommand::Manual(..) => StreamId::Catalog,
+            | NodeCommand::Manual(..)
+            | NodeCommand::DeviceRemoved(_)
+            | NodeCommand::RecordRemoval(_) => StreamId::Catalog,
             NodeCommand::Campaign(id, _) | NodeCommand::CancelOperation(id, _) => {
                 StreamId::Campaign(*id)
             }
             NodeCommand::RequestManual(id, ..) | NodeCommand::CancelManual(id) => {
                 StreamId::Manual(*id)
             }
-            NodeCommand::DeviceRemoved(_) => return self.device_removed(command),
         };
         self.command_to(stream, command);
     }

@@ -5,7 +5,7 @@
 //! passed the catalog and waits for its stream: whichever of them a crash leaves, what it needs is
 //! there.
 
-use sortie_core::{CatalogEvent, CatalogItem, CatalogState, StreamId, Timestamp, catalog::Use};
+use sortie_core::{CatalogEvent, CatalogItem, CatalogState, StreamId, catalog::Use};
 
 use super::{
     Node,
@@ -23,28 +23,19 @@ impl Node {
         slot.settled_catalog().map(Ok)
     }
 
-    /// Decides a deletion: the event, or nothing if the command was carried out before (K1). `None`:
-    /// it waits until all campaigns are known.
+    /// Decides a deletion. `None`: it waits until all campaigns are known.
     pub(super) fn delete(
         &mut self,
-        catalog: &mut CatalogState,
+        catalog: &CatalogState,
         command: &Command,
         item: &CatalogItem,
-        at: Timestamp,
-    ) -> Option<Result<Option<CatalogEvent>, Refusal>> {
-        if catalog.carried_out(command.id).is_some() {
-            return Some(Ok(None));
-        }
+    ) -> Option<Result<CatalogEvent, Refusal>> {
         if !self.recovered {
             self.early.push(command.clone());
             return None;
         }
         let decided = catalog.delete(item, &self.uses());
-        Some(decided.map_err(Refusal::Refused).map(|event| {
-            catalog.apply(at, &event);
-            catalog.note_command(command.id, 1);
-            Some(event)
-        }))
+        Some(decided.map_err(Refusal::Refused))
     }
 
     /// What all campaigns use, or may use once what is under way has ended. A campaign may be in it

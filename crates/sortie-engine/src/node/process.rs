@@ -250,8 +250,10 @@ impl Node {
                         });
                         batch.replies.push((command.ask, answer));
                     }
-                    NodeCommand::Delete(item) => {
-                        let Some(answer) = self.delete(catalog, command, item, batch.at) else {
+                    NodeCommand::Delete(_)
+                    | NodeCommand::DeviceRemoved(_)
+                    | NodeCommand::RecordRemoval(_) => {
+                        let Some(answer) = self.delete_or_remove(catalog, command, batch.at) else {
                             continue;
                         };
                         let answer = answer.map(|event| {
@@ -314,6 +316,28 @@ impl Node {
         }
         batch.events = events.into_iter().map(Event::Catalog).collect();
         slot.batch = Some(batch);
+    }
+
+    /// Decides what leads to one event of the catalog, or to none if it was carried out before (K1).
+    /// `None`: it waits.
+    fn delete_or_remove(
+        &mut self,
+        catalog: &mut CatalogState,
+        command: &Command,
+        at: Timestamp,
+    ) -> Option<Result<Option<CatalogEvent>, Refusal>> {
+        if catalog.carried_out(command.id).is_some() {
+            return Some(Ok(None));
+        }
+        let decided = match &command.what {
+            NodeCommand::Delete(item) => self.delete(catalog, command, item)?,
+            _ => Ok(self.record_removal(command)?),
+        };
+        Some(decided.map(|event| {
+            catalog.apply(at, &event);
+            catalog.note_command(command.id, 1);
+            Some(event)
+        }))
     }
 
     /// What these led to is durable.
@@ -434,9 +458,10 @@ fn decide_command(
             }
         }
         NodeCommand::CancelManual(_) => sortie_core::Command::Cancel,
-        NodeCommand::Declare(_) | NodeCommand::Delete(_) | NodeCommand::DeviceRemoved(_) => {
-            return Ok((Done::Accepted, false));
-        }
+        NodeCommand::Declare(_)
+        | NodeCommand::Delete(_)
+        | NodeCommand::DeviceRemoved(_)
+        | NodeCommand::RecordRemoval(_) => return Ok((Done::Accepted, false)),
     };
     let before = out.events.len();
     campaign

@@ -5,12 +5,12 @@ use std::{
     time::Duration,
 };
 
-use sortie_core::{ClaimPhase, DeviceSlot, StreamId};
+use sortie_core::{CatalogEvent, ClaimPhase, DeviceSlot, StreamId};
 use sortie_ports::Forget;
 
 use super::{
     Node, NodeOutput, Notice,
-    command::{Command, Done, NodeCommand, Refusal},
+    command::{Command, NodeCommand, Refusal},
     stream::{Slot, Work},
 };
 
@@ -36,13 +36,14 @@ pub(super) struct Removals {
     away: bool,
 }
 
-/// One device's removal, until every stream that is concerned has it in its log.
+/// One device's removal, until every stream that is concerned has it in its log. The catalog is the last:
+/// that it has it says that the command was carried out (K1).
 #[derive(Debug)]
 struct Removal {
     device: DeviceSlot,
     streams_left: BTreeSet<StreamId>,
-    /// The command that it is the answer to; none if the engine has found out.
-    ask: Option<u64>,
+    /// Who told of it; nobody if the engine has found out.
+    command: Option<Command>,
 }
 
 impl Removals {
@@ -53,21 +54,28 @@ impl Removals {
 }
 
 impl Node {
-    /// An application says that a device is gone. Answered once every stream that is concerned has it in
-    /// its log.
-    pub(super) fn device_removed(&mut self, command: Command) {
-        if !self.recovered {
-            self.early.push(command);
-            return;
-        }
-        if let NodeCommand::DeviceRemoved(id) = &command.what {
-            let device = self.slot(&id.clone());
-            self.remove(device, Some(&command));
-        }
+    /// A removal that an application tells of is recorded in the catalog, which answers it, once every
+    /// stream that is concerned has it in its log. `None`: it waits for that.
+    pub(super) fn record_removal(&mut self, command: &Command) -> Option<CatalogEvent> {
+        let device = match &command.what {
+            NodeCommand::RecordRemoval(device) => device.clone(),
+            NodeCommand::DeviceRemoved(device) if self.recovered => {
+                let slot = self.slot(device);
+                if self.remove(slot, Some(command)) {
+                    return None;
+                }
+                device.clone()
+            }
+            _ => {
+                self.early.push(command.clone());
+                return None;
+            }
+        };
+        Some(CatalogEvent::DeviceRemovalRecorded { device })
     }
 
-    /// Tells every stream that is concerned.
-    fn remove(&mut self, device: DeviceSlot, command: Option<&Command>) {
+    /// Tells every stream that is concerned. Answers whether there is any.
+    fn remove(&mut self, device: DeviceSlot, command: Option<&Command>) -> bool {
         self.fleet.unconfirm(device);
         let claim = self.claims.committed(&self.fleet, device);
         let claim = claim.filter(|claim| claim.phase != ClaimPhase::Free);
@@ -85,19 +93,20 @@ impl Node {
         });
         self.removals.last += 1;
         let id = RemovalId(self.removals.last);
+        if streams.is_empty() {
+            self.forget(device);
+            return false;
+        }
         let removal = Removal {
             device,
             streams_left: streams.clone(),
-            ask: command.map(|command| command.ask),
+            command: command.cloned(),
         };
-        if streams.is_empty() {
-            self.removed(&removal);
-            return;
-        }
         self.removals.under_way.insert(id, removal);
         for stream in streams {
             self.enqueue(stream, Work::Removed(device, id, command.cloned()));
         }
+        true
     }
 
     /// One more stream has it in its log.
@@ -109,30 +118,34 @@ impl Node {
         if removal.streams_left.is_empty()
             && let Some(removal) = self.removals.under_way.remove(&id)
         {
-            self.removed(&removal);
+            self.forget(removal.device);
+            if let Some(command) = removal.command {
+                let device = self.fleet.device(removal.device).id().clone();
+                self.command(Command {
+                    what: NodeCommand::RecordRemoval(device),
+                    ..command
+                });
+            }
         }
     }
 
     /// All streams have it in their logs: what is retained of the device can go.
-    fn removed(&mut self, removal: &Removal) {
-        self.removals.forget.insert(removal.device);
-        self.owe(removal.device);
-        if let Some(ask) = removal.ask {
-            self.reply(ask, Ok(Done::Accepted));
-        }
+    fn forget(&mut self, device: DeviceSlot) {
+        self.removals.forget.insert(device);
+        self.owe(device);
     }
 
     /// A stream that stands still can't record any: what is retained stays.
     pub(super) fn removals_failed(&mut self, stream: StreamId, why: &str) {
         let under_way = self.removals.under_way.iter();
-        let failed: Vec<_> = under_way
+        let failed: Vec<RemovalId> = under_way
             .filter(|(_, removal)| removal.streams_left.contains(&stream))
-            .map(|(id, removal)| (*id, removal.ask))
+            .map(|(id, _)| *id)
             .collect();
-        for (id, ask) in failed {
-            self.removals.under_way.remove(&id);
-            if let Some(ask) = ask {
-                self.reply(ask, Err(Refusal::halted(stream, why)));
+        for id in failed {
+            let removal = self.removals.under_way.remove(&id);
+            if let Some(command) = removal.and_then(|removal| removal.command) {
+                self.reply(command.ask, Err(Refusal::halted(stream, why)));
             }
         }
     }
@@ -230,7 +243,7 @@ impl Node {
         for (device, exists) in devices.into_iter().zip(exist) {
             match exists {
                 Some(true) => self.exists(device),
-                Some(false) => self.remove(device, None),
+                Some(false) => drop(self.remove(device, None)),
                 None => self.fleet.confirm(device),
             }
         }

@@ -7,3 +7,4 @@ mod kept;
 mod late;
 mod notices;
 mod recovery;
+mod removed;
