@@ -166,6 +166,7 @@ fn campaign_events() -> Vec<CampaignEvent> {
             word: Some(failure()),
             decided_on: None,
             system_model: None,
+            refusal: None,
         },
         E::TargetFailed {
             target,
@@ -174,6 +175,7 @@ fn campaign_events() -> Vec<CampaignEvent> {
             word: None,
             decided_on: version(),
             system_model: Some("gateway-g3".into()),
+            refusal: None,
         },
         E::TargetFailed {
             target,
@@ -182,6 +184,7 @@ fn campaign_events() -> Vec<CampaignEvent> {
             word: None,
             decided_on: None,
             system_model: None,
+            refusal: None,
         },
         E::TargetFailed {
             target,
@@ -190,6 +193,16 @@ fn campaign_events() -> Vec<CampaignEvent> {
             word: None,
             decided_on: None,
             system_model: None,
+            refusal: None,
+        },
+        E::TargetFailed {
+            target,
+            reason: TargetReason::SendRefused,
+            end: End::Abandoned,
+            word: None,
+            decided_on: None,
+            system_model: None,
+            refusal: Some("not authorised".into()),
         },
         E::TargetDeferred {
             target,

@@ -7,7 +7,9 @@ use sortie_protocol::Route;
 use uuid::Uuid;
 
 use crate::{
-    CampaignEvent, CampaignId, CatalogEvent, ManualUpdateId, ids::ParseError, text::serde_as_text,
+    CampaignEvent, CampaignId, CatalogEvent, ManualUpdateId,
+    ids::ParseError,
+    text::{cut, serde_as_text},
 };
 
 /// A stream of the event log: one writer at a time, versions count its events from 1.
@@ -89,11 +91,7 @@ pub struct Actor(String);
 impl Actor {
     /// A name, cut to 256 bytes.
     pub fn new(name: &str) -> Self {
-        let mut end = name.len().min(256);
-        while !name.is_char_boundary(end) {
-            end -= 1;
-        }
-        Self(name[..end].into())
+        Self(cut(name, 256).into())
     }
 
     /// The name as text.

@@ -1,4 +1,4 @@
-//! Types whose form in JSON is their text.
+//! Texts: types whose form in JSON is their text, and texts of bounded length.
 
 /// Implements serde for a type with `Display` and `FromStr`: it is a string, and a malformed one is
 /// refused with the type's own error.
@@ -20,3 +20,12 @@ macro_rules! serde_as_text {
 }
 
 pub(crate) use serde_as_text;
+
+/// At most so many bytes of `text`, never half a character.
+pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

@@ -92,6 +92,7 @@ fn failed(
         word,
         decided_on: None,
         system_model: None,
+        refusal: None,
     }
 }
 
@@ -232,6 +233,7 @@ fn e_a_refusal_names_what_the_device_said_and_that_nothing_was_sent() {
             word: None,
             decided_on: Some(runs.into()),
             system_model: model.map(Into::into),
+            refusal: None,
         };
         let (_, rule) = why.trim_end_matches(')').rsplit_once('(').unwrap();
         tells(

@@ -257,7 +257,7 @@ fn r4_a_target_tried_again_waits_for_its_backoff() {
 fn o4_an_abandoned_operation_is_owed_a_word_until_another_takes_over() {
     let mut scene = Scene::pushed();
     let operation = scene.operation().unwrap();
-    scene.input(Input::SendRefused(TargetIndex(0), operation));
+    scene.input(Input::SendRefused(TargetIndex(0), operation, "no"));
     let mut row = ClaimRow {
         device: DeviceId::new("d0").unwrap(),
         number: 1,

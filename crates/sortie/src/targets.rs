@@ -33,6 +33,8 @@ pub struct TargetRow {
     pub heard: Option<DeviceStatus>,
     /// That word in full, if it says more than a status: code, detail, message.
     pub word: Option<DeviceWord>,
+    /// Why the transport refused its request for good, if it did and said so (P5).
+    pub refusal: Option<String>,
     /// When that operation started.
     pub started_at: Option<Timestamp>,
     /// When it ended, or when the target was judged without one (E).
@@ -189,6 +191,7 @@ fn row(view: View<'_>, index: TargetIndex) -> Option<TargetRow> {
         operation: state.operation(index),
         heard: target.heard,
         word: state.last_word(index).cloned(),
+        refusal: state.refusal(index).map(Into::into),
         started_at: state.operation_started_at(index),
         ended_at: state.operation_ended_at(index),
         cancelling: state.is_cancelling(target),

@@ -6,8 +6,8 @@ use sortie_protocol::{DeviceId, Progress, Report};
 use uuid::Uuid;
 
 use super::{
-    CampaignEvent, Command, ImageCopy, Rejection, State, Status, TargetIndex, TargetReason,
-    TargetStatus, ready::Ready, spec::PushSpec, timers::Timers,
+    CampaignEvent, Command, ImageCopy, Rejection, State, Status, TargetIndex, TargetStatus,
+    ready::Ready, spec::PushSpec, timers::Timers,
 };
 use crate::{DeviceSlot, Fleet, Listened, Now, OperationId};
 
@@ -47,8 +47,8 @@ pub enum Input<'a> {
     Report(TargetIndex, &'a Report),
     /// The target's own device gives a sign of life.
     Progress(TargetIndex, Progress),
-    /// The transport refuses the Update of this operation for good (P5).
-    SendRefused(TargetIndex, OperationId),
+    /// The transport refuses the Update of this operation for good, and why (P5).
+    SendRefused(TargetIndex, OperationId, &'a str),
     /// The device has heard a generation above its register's (W5): raise the claim's number to this.
     Raise(TargetIndex, u64),
     /// The stream has a new owner; the first input after arming.
@@ -168,14 +168,14 @@ impl Campaign {
                     self.progressed(index, progress.status, progress.percent, d);
                 }
             }
-            Input::SendRefused(index, operation) => {
+            Input::SendRefused(index, operation, why) => {
                 // P5; a refused Cancel leaves the claim open, which holds up nobody.
                 let target = self.state.target(index);
                 let update = target.is_some_and(|t| {
                     t.status == TargetStatus::InProgress && !self.state.is_cancelling(t)
                 });
                 if update && self.operation(index) == Some(operation) {
-                    self.abandon(index, TargetReason::SendRefused, d);
+                    self.send_refused(index, why, d);
                 }
             }
             Input::Raise(index, claim) => {

@@ -119,6 +119,9 @@ pub enum CampaignEvent {
         /// The System Model that the device named, if it was another (E0).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         system_model: Option<Arc<str>>,
+        /// Why the transport refuses the request, if it says (P5); at most 256 bytes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<Arc<str>>,
     },
     /// The operation ended, and the target is idle again, to be tried later (R4).
     TargetDeferred {
@@ -237,6 +240,7 @@ impl CampaignEvent {
             word: None,
             decided_on: None,
             system_model: None,
+            refusal: None,
         }
     }
 

@@ -4,10 +4,13 @@ use super::{
     Campaign, CampaignEvent, End, TargetIndex, TargetReason, TargetStatus, decide::Deciding,
     timers::Due,
 };
+use crate::text::cut;
 
 /// After a restart all timers run out at once (C2); a batch stays bounded all the same. What is left is
 /// still due, so that [`Campaign::next_due`] is in the past.
 const EVENTS_OF_A_TICK_MAX: usize = 1_000;
+/// So much of what the transport says is recorded (P5): it may be a whole page of a proxy's.
+const REFUSAL_BYTES_MAX: usize = 256;
 
 impl Campaign {
     pub(super) fn tick(&mut self, d: &mut Deciding<'_>) {
@@ -50,6 +53,21 @@ impl Campaign {
         d: &mut Deciding<'_>,
     ) {
         self.end_without_word(index, reason, End::Abandoned, d);
+    }
+
+    /// P5: the request can't be had, but one before it may have left.
+    pub(super) fn send_refused(&mut self, index: TargetIndex, why: &str, d: &mut Deciding<'_>) {
+        let why = cut(why, REFUSAL_BYTES_MAX);
+        let event = CampaignEvent::TargetFailed {
+            target: index,
+            reason: TargetReason::SendRefused,
+            end: End::Abandoned,
+            word: None,
+            decided_on: None,
+            system_model: None,
+            refusal: (!why.is_empty()).then(|| why.into()),
+        };
+        self.end_operation(index, event, d);
     }
 
     fn end_without_word(

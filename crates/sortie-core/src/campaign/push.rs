@@ -119,6 +119,7 @@ impl Campaign {
                 system_model: (reason == TargetReason::SystemModelMismatch)
                     .then(|| device.system_model().map(Into::into))
                     .flatten(),
+                refusal: None,
             },
             Verdict::Push => {
                 let taken_over = device

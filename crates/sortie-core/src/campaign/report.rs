@@ -119,6 +119,7 @@ impl Campaign {
                 word: word.clone(),
                 decided_on: None,
                 system_model: None,
+                refusal: None,
             };
             match again {
                 _ if cancelled && yields && removed => failed(TargetReason::DeviceRemoved),

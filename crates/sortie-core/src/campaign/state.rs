@@ -42,6 +42,8 @@ pub struct State {
     targets: Vec<Target>,
     /// Last words that say more than their status; few targets have one.
     words: HashMap<TargetIndex, Box<DeviceWord>>,
+    /// Why the transport refused a target's last request (P5).
+    refusals: HashMap<TargetIndex, Arc<str>>,
     counts: Counts,
     kinds: Kinds,
     starts: u32,
@@ -81,6 +83,7 @@ impl State {
             devices: vec![],
             targets: vec![],
             words: HashMap::new(),
+            refusals: HashMap::new(),
             counts: Counts::default(),
             kinds: Kinds::default(),
             starts: 0,
@@ -204,9 +207,13 @@ impl State {
                 reason,
                 end,
                 word,
+                refusal,
                 ..
             } => {
                 self.fail_target(at, *target, *reason, *end, word.as_ref());
+                if let Some(why) = refusal {
+                    self.refusals.insert(*target, why.clone());
+                }
             }
             CampaignEvent::TargetDeferred {
                 target,
@@ -435,6 +442,11 @@ impl State {
     /// The last word of a target's device, if it said more than its status.
     pub fn last_word(&self, index: TargetIndex) -> Option<&DeviceWord> {
         self.words.get(&index).map(AsRef::as_ref)
+    }
+
+    /// Why the transport refused a target's last request for good, if it did and said so (P5).
+    pub fn refusal(&self, index: TargetIndex) -> Option<&str> {
+        self.refusals.get(&index).map(AsRef::as_ref)
     }
 
     /// Its status.

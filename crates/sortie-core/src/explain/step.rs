@@ -135,6 +135,9 @@ pub enum Happened {
         /// The device's word, if it was that which ended it.
         #[serde(skip_serializing_if = "Option::is_none")]
         word: Option<DeviceWord>,
+        /// Why the transport refuses the request, if it says (P5).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refusal: Option<Arc<str>>,
     },
     /// The operation ended, and the target is to be tried again.
     Deferred {

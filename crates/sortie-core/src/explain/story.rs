@@ -51,6 +51,8 @@ pub struct Story {
     /// What was known of the device when the target ended.
     decided_on: Option<Arc<str>>,
     system_model: Option<Arc<str>>,
+    /// Why the transport refused its request (P5).
+    refusal: Option<Arc<str>>,
     deferrals: u32,
     retries: u32,
     word: Option<DeviceWord>,
@@ -89,6 +91,7 @@ impl Story {
             replaces: None,
             decided_on: None,
             system_model: None,
+            refusal: None,
             deferrals: 0,
             retries: 0,
             word: None,
@@ -153,6 +156,7 @@ impl Story {
             image: self.image.as_ref(),
             decided_on: self.decided_on.as_deref(),
             system_model: self.system_model.as_deref(),
+            refusal: self.refusal.as_deref(),
             word: self.word.as_ref(),
             end: self.end,
             late: self.late,
@@ -307,6 +311,7 @@ impl Story {
                 word,
                 decided_on,
                 system_model,
+                refusal,
                 ..
             } => {
                 (self.status, self.reason) = (TargetStatus::Failed, Some(*reason));
@@ -314,6 +319,7 @@ impl Story {
                 self.failed_in = self.version;
                 self.saw(decided_on.as_ref());
                 self.system_model.clone_from(system_model);
+                self.refusal.clone_from(refusal);
                 if word.is_some() {
                     self.word.clone_from(word);
                 }
@@ -324,6 +330,7 @@ impl Story {
                     reason: *reason,
                     end: *end,
                     word: word.clone(),
+                    refusal: refusal.clone(),
                 };
                 self.tell(at, why::rule(*reason, false), by, what);
             }

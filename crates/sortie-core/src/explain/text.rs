@@ -99,9 +99,13 @@ impl fmt::Display for Happened {
                 reason,
                 end,
                 word: said,
+                refusal,
             } => {
                 f.write_str(&first(said.as_ref()))?;
                 write!(f, "failed: {reason}")?;
+                if let Some(why) = refusal {
+                    write!(f, " {why:?}")?;
+                }
                 f.write_str(match end {
                     End::NotSent => ", nothing was sent",
                     End::Answered => "",

@@ -19,6 +19,7 @@ pub(super) struct Known<'a> {
     pub(super) image: Option<&'a ImageCopy>,
     pub(super) decided_on: Option<&'a str>,
     pub(super) system_model: Option<&'a str>,
+    pub(super) refusal: Option<&'a str>,
     pub(super) word: Option<&'a DeviceWord>,
     pub(super) end: Option<End>,
     pub(super) late: bool,
@@ -141,7 +142,13 @@ fn sentence(reason: TargetReason, known: &Known<'_>) -> String {
             span(mechanism.request_timeout_ms)
         ),
         TargetReason::Stalled => stalled(known),
-        TargetReason::SendRefused => "the transport refuses the request for good".into(),
+        TargetReason::SendRefused => {
+            let why = known.refusal.map(|why| format!(": {why:?}"));
+            format!(
+                "the transport refuses the request for good{}",
+                why.unwrap_or_default()
+            )
+        }
         TargetReason::Canceled => canceled(known),
         TargetReason::DeviceCanceled => "the device cancelled it, unasked".into(),
         TargetReason::DeviceRemoved => "the device was removed from the inventory".into(),

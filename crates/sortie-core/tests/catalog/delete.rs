@@ -190,6 +190,7 @@ fn t4_a_manual_update_holds_its_image_until_it_has_ended() {
             word: None,
             decided_on: None,
             system_model: None,
+            refusal: None,
         });
         if let Some(event) = ended {
             folded.apply(Timestamp(2), &event);

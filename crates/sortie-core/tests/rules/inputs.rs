@@ -90,11 +90,11 @@ fn p5_only_the_refusal_of_the_operation_in_force_abandons_it() {
     let mut story = Story::running(1, push(1, 100.0));
     let own = operation(&story);
     let other = OperationId(Uuid::from_u128(77));
-    story.input(Input::SendRefused(ONLY, other));
+    story.input(Input::SendRefused(ONLY, other, "no"));
     assert_eq!(story.target(0).0, TargetStatus::InProgress);
     story.says(0, Word::Success);
     story.events.clear();
-    story.input(Input::SendRefused(ONLY, own));
+    story.input(Input::SendRefused(ONLY, own, "no"));
     assert_eq!(story.events(), []);
 }
 

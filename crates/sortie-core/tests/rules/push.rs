@@ -90,13 +90,32 @@ fn p4_the_first_report_ends_the_wait() {
 fn p5_an_update_that_is_refused_for_good_abandons_its_operation() {
     let mut story = Story::running(2, push(2, 100.0));
     let operation = story.campaign.state().operation(TargetIndex(0)).unwrap();
-    story.input(Input::SendRefused(TargetIndex(1), operation));
+    story.input(Input::SendRefused(TargetIndex(1), operation, "no"));
     assert_eq!(story.events(), [], "another operation's refusal is nothing");
-    story.input(Input::SendRefused(TargetIndex(0), operation));
+    story.input(Input::SendRefused(TargetIndex(0), operation, ""));
     assert_eq!(
         story.events(),
         [failed(0, TargetReason::SendRefused, End::Abandoned)]
     );
+    assert_eq!(story.campaign.state().refusal(TargetIndex(0)), None);
+}
+
+#[test]
+fn p5_why_the_transport_refuses_is_recorded_and_not_without_end() {
+    for (said, kept) in [
+        ("not authorised".to_owned(), "not authorised".to_owned()),
+        (format!("{}é", "x".repeat(255)), "x".repeat(255)),
+    ] {
+        let mut story = Story::running(1, push(1, 100.0));
+        let own = TargetIndex(0);
+        let operation = story.campaign.state().operation(own).unwrap();
+        story.input(Input::SendRefused(own, operation, &said));
+        let [CampaignEvent::TargetFailed { refusal, .. }, ..] = &story.events()[..] else {
+            panic!("failed");
+        };
+        assert_eq!(refusal.as_deref(), Some(&*kept));
+        assert_eq!(story.campaign.state().refusal(own), Some(&*kept));
+    }
 }
 
 #[test]

@@ -224,5 +224,6 @@ pub(crate) fn failed(target: u32, reason: TargetReason, end: End) -> CampaignEve
         word: None,
         decided_on: (end == End::NotSent).then(|| "1.0.0".into()),
         system_model: None,
+        refusal: None,
     }
 }

@@ -82,6 +82,10 @@ impl Loop {
                 None => Delivery::NotNow,
             };
             let generation = request.generation();
+            if let Delivery::Refused(why) = &delivery {
+                let device = &request.device;
+                tracing::warn!(%device, "the transport refuses the request for {device} for good: {why}");
+            }
             NodeInput::Sent(request.device, generation, delivery)
         }));
     }

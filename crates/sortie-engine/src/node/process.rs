@@ -176,7 +176,9 @@ impl Node {
             }
             Work::Report(device, report) => Input::Report(target(device)?, report),
             Work::Progress(device, progress) => Input::Progress(target(device)?, *progress),
-            Work::Refused(device, operation) => Input::SendRefused(target(device)?, *operation),
+            Work::Refused(device, operation, why) => {
+                Input::SendRefused(target(device)?, *operation, why)
+            }
             Work::Raise(device, number) => Input::Raise(target(device)?, *number),
             Work::UploadDeleted => Input::UploadDeleted,
             Work::Removed(device, _, command) => {

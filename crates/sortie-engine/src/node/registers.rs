@@ -444,9 +444,9 @@ impl Node {
                 }
                 return;
             }
-            Delivery::Refused(_) => {
+            Delivery::Refused(why) => {
                 self.writes.gate.remove(&slot);
-                self.refused(slot, generation);
+                self.refused(slot, generation, why);
                 if !self.writes.marks[slot.index()].owed {
                     return;
                 }
@@ -459,13 +459,13 @@ impl Node {
     }
 
     /// P5: the Update of the operation in force will never be taken.
-    fn refused(&mut self, device: DeviceSlot, generation: Generation) {
+    fn refused(&mut self, device: DeviceSlot, generation: Generation, why: &str) {
         let Some(claim) = self.fleet.device(device).claim() else {
             return;
         };
         if claim.phase == ClaimPhase::Held && Generation::update(claim.number) == generation {
             let (holder, operation) = (claim.holder, claim.operation);
-            self.enqueue(holder, Work::Refused(device, operation));
+            self.enqueue(holder, Work::Refused(device, operation, why.into()));
         }
     }
 }

@@ -105,7 +105,8 @@ pub(super) enum Work {
     Command(Command),
     Report(DeviceSlot, Report),
     Progress(DeviceSlot, DeviceProgress),
-    Refused(DeviceSlot, OperationId),
+    /// The transport refuses its request for good, and why (P5).
+    Refused(DeviceSlot, OperationId, String),
     /// Raise the device's claim to at least this number (W5).
     Raise(DeviceSlot, u64),
     Resolved(Box<Asked>, Vec<DeviceId>),
@@ -164,7 +165,7 @@ impl WorkInbox {
             Work::Report(slot, report) => Some(Key::Report(*slot, report.operation)),
             Work::Progress(slot, _) => Some(Key::Progress(*slot)),
             Work::Raise(slot, _) => Some(Key::Raise(*slot)),
-            Work::Refused(slot, _) => Some(Key::Refused(*slot)),
+            Work::Refused(slot, ..) => Some(Key::Refused(*slot)),
             Work::Command(_) | Work::Resolved(..) | Work::Removed(..) | Work::UploadDeleted => None,
         };
         if let Some(waiting) = key
@@ -217,7 +218,7 @@ impl WorkInbox {
             }
             Work::Progress(slot, _) => drop(self.keys.remove(&Key::Progress(*slot))),
             Work::Raise(slot, _) => drop(self.keys.remove(&Key::Raise(*slot))),
-            Work::Refused(slot, _) => drop(self.keys.remove(&Key::Refused(*slot))),
+            Work::Refused(slot, ..) => drop(self.keys.remove(&Key::Refused(*slot))),
             Work::Command(_) | Work::Resolved(..) | Work::Removed(..) | Work::UploadDeleted => {}
         }
         Some(work)

@@ -126,6 +126,10 @@ async fn p5_a_device_whose_connection_refuses_it_for_good_fails_with_send_refuse
         (row.reason, row.abandoned),
         (Some(TargetReason::SendRefused), true)
     );
+    assert_eq!(row.refusal.as_deref(), Some("not authorised"));
+    let story = campaign.explain(&row.device).await.unwrap().to_string();
+    let why = "the transport refuses the request for good: \"not authorised\"";
+    assert!(story.contains(why), "{story}");
 }
 
 /// Panics, then has a bad row, then answers.

@@ -208,3 +208,18 @@ async fn s2_a_start_that_waits_is_warned_about_once_and_its_end_is_said() {
     let end = format!("INFO start waits no longer: {stream}");
     assert_eq!(warnings.with(&end), 1, "{warnings:?}");
 }
+
+#[tokio::test]
+async fn p5_a_request_that_is_refused_for_good_is_warned_about_with_its_device_and_why() {
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let hub = Hub::new();
+    hub.add(&devices(20), "1.3.0", Play::Updates);
+    hub.add(&devices(1), "1.3.0", Play::Forbidden);
+    let engine = engine_in_memory(&hub).await;
+    engine.declare(catalog()).await.unwrap();
+    let campaign = engine.create_campaign(pilot()).await.unwrap();
+    within(campaign.finished()).await.unwrap();
+    let text = "WARN the transport refuses the request for gw-0000 for good: not authorised";
+    assert!(warnings.with(text) >= 1, "{warnings:?}");
+}

@@ -453,7 +453,9 @@ impl Engine {
             }
             Step::SendRefused { who, about } => {
                 let operation = self.named(*who, *about);
-                self.about(*who, |target| Input::SendRefused(target, operation));
+                self.about(*who, |target| {
+                    Input::SendRefused(target, operation, "not authorised")
+                });
             }
             Step::Removed { who } => {
                 self.about(*who, Input::DeviceRemoved);

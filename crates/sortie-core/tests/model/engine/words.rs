@@ -197,12 +197,14 @@ impl Engine {
                 word,
                 decided_on,
                 system_model,
+                refusal,
                 ..
             } => {
                 let word = in_words(word.as_ref());
                 let on = labelled("on", decided_on.as_deref());
                 let model = labelled("model", system_model.as_deref());
-                format!("TargetFailed {number} {reason} {end:?}{word}{on}{model}")
+                let why = labelled("why", refusal.as_deref());
+                format!("TargetFailed {number} {reason} {end:?}{word}{on}{model}{why}")
             }
             E::TargetDeferred { reason, word, .. } => {
                 let word = in_words(word.as_ref());

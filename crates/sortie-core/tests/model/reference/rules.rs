@@ -306,7 +306,8 @@ impl Deciding<'_> {
         let at = self.target(target);
         let in_force = at.status == "in_progress" && operation.is_some() && at.last() == operation;
         if in_force && !self.stream.is_cancelling(target) {
-            self.abandoned(target, "send_refused");
+            self.said.registers.insert(target);
+            self.failed(target, "send_refused", "Abandoned", " why=not authorised");
         }
     }
 
