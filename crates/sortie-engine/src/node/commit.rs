@@ -40,8 +40,10 @@ impl Node {
             claims,
             taken,
             owns,
+            foreign,
             ..
         } = batch;
+        self.dropped_reports += foreign;
         let listened = self.clock.now(self.now.monotonic);
         if let Some(Slot {
             body: Body::Campaign(campaign),

@@ -68,7 +68,8 @@ pub struct NodeHealth {
     pub devices: usize,
     /// Request registers that are to be written and are not yet.
     pub writes_waiting: usize,
-    /// Reports that named no operation of any campaign.
+    /// Reports that counted for nothing (R1): of unknown devices, or on operations that are not the device's
+    /// last of a campaign, or more of one device at once than it has operations.
     pub reports_dropped: u64,
     /// Devices with an operation that was abandoned, and no word on it yet: each may still be
     /// installing (X1). They hold up nobody.
@@ -87,7 +88,7 @@ impl Node {
             inventory_trouble: self.removals.trouble.clone(),
             devices: self.fleet.len(),
             writes_waiting: self.writes.waiting(),
-            reports_dropped: self.dropped_reports,
+            reports_dropped: self.reports_dropped(),
             claims_open: self.fleet.claims_open(),
             clock_steps: self.steps.count(),
             last_clock_step: self.steps.last(),

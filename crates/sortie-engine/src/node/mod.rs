@@ -353,7 +353,10 @@ impl Node {
                 let again = slot.loaded_at.map(|at| at + LATE_LOAD_INTERVAL);
                 match (&work, again) {
                     // No device can make a finished campaign be folded over and over.
-                    (Work::Report(..), Some(again)) if again > now => slot.retry_at = Some(again),
+                    (Work::Report(..), Some(again)) if again > now => {
+                        slot.retry_at = Some(again);
+                        slot.loaded_at = Some(again);
+                    }
                     (Work::Report(..), _) => {
                         slot.loaded_at = Some(now);
                         self.load(stream);

@@ -112,6 +112,7 @@ impl Node {
         }
         if out.events.is_empty() {
             self.worked(stream, &batch.works);
+            self.dropped_reports += batch.foreign;
             for (ask, answer) in batch.replies {
                 self.reply(ask, answer);
             }
@@ -174,7 +175,13 @@ impl Node {
                 }
                 return Some((command.ask, answer.map(|(done, _)| done)));
             }
-            Work::Report(device, report) => Input::Report(target(device)?, report),
+            Work::Report(device, report) => {
+                let Some(target) = self.named(stream, campaign, *device, report) else {
+                    batch.foreign += 1;
+                    return None;
+                };
+                Input::Report(target, report)
+            }
             Work::Progress(device, progress) => Input::Progress(target(device)?, *progress),
             Work::Refused(device, operation, why) => {
                 Input::SendRefused(target(device)?, *operation, why)
@@ -212,7 +219,7 @@ impl Node {
     }
 
     /// The target of a device in a campaign that is there.
-    fn target(&self, stream: StreamId, device: DeviceSlot) -> Option<TargetIndex> {
+    pub(super) fn target(&self, stream: StreamId, device: DeviceSlot) -> Option<TargetIndex> {
         let interests = self.interested.get(device.index())?;
         interests
             .iter()

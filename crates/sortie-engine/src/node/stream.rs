@@ -135,6 +135,8 @@ pub(super) struct WorkInbox {
     /// How many reports of a device wait: it chooses the UUIDs that it names.
     reports: HashMap<DeviceSlot, u8>,
     next: u64,
+    /// Reports that there was no room for.
+    pub(super) dropped: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -186,6 +188,7 @@ impl WorkInbox {
         if let Work::Report(slot, _) = &work {
             let reports = self.reports.entry(*slot).or_default();
             if *reports == REPORTS_OF_A_DEVICE_MAX {
+                self.dropped += 1;
                 return;
             }
             *reports += 1;
@@ -261,6 +264,8 @@ pub(super) struct Batch {
     pub(super) taken: Vec<DeviceSlot>,
     /// It takes the stream over.
     pub(super) owns: bool,
+    /// Reports that counted for nothing (R1).
+    pub(super) foreign: u64,
 }
 
 impl Slot {

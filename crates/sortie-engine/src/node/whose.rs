@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use sortie_core::{DeviceSlot, OperationId, StreamId};
-use sortie_protocol::Route;
+use sortie_core::{Campaign, DeviceSlot, OperationId, StreamId, TargetIndex};
+use sortie_protocol::{Report, Route};
 use uuid::Uuid;
 
 use super::{Node, stream::Body};
@@ -52,6 +52,26 @@ impl Node {
             .or_else(|| self.claims.replaced.stream(device, operation))
             .or_else(|| self.routed(route?))
             .or_else(|| self.last_of(device, operation))
+    }
+
+    /// How many reports counted for nothing.
+    pub(super) fn reports_dropped(&self) -> u64 {
+        let waiting = self.streams.values().map(|slot| slot.inbox.dropped);
+        self.dropped_reports + waiting.sum::<u64>()
+    }
+
+    /// R1: the target whose last operation a report names. `None`: the report is foreign, and counts for
+    /// nothing.
+    pub(super) fn named(
+        &self,
+        stream: StreamId,
+        campaign: &Campaign,
+        device: DeviceSlot,
+        report: &Report,
+    ) -> Option<TargetIndex> {
+        let target = self.target(stream, device)?;
+        let last = campaign.operation(target)?;
+        (last.0 == report.operation).then_some(target)
     }
 
     fn routed(&self, route: &Route) -> Option<StreamId> {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers panic on purpose")]
 
 mod bed;
+mod foreign;
 mod kept;
 mod late;
 mod notices;
