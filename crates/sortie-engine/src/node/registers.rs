@@ -20,6 +20,11 @@ const WRITES_IN_FLIGHT_MAX: usize = 256;
 const GATE_FAILURES_MAX: u32 = 5;
 /// W5: at most once a second a device.
 const W5_INTERVAL: Duration = Duration::from_secs(1);
+/// A raise is an event: a device that always knows more than its register must not make the log grow
+/// without end. After each the next waits twice as long, at most this,
+const RAISE_WAIT_MAX: Duration = Duration::from_mins(10);
+/// until there was none for so long.
+const RAISES_FORGOTTEN: Duration = Duration::from_hours(1);
 
 /// What is owed to each device's request register.
 #[derive(Debug, Default)]
@@ -54,6 +59,8 @@ struct Mark {
     stray: bool,
     /// When levels were last found to differ and something was done for it (W5).
     answered: Option<Duration>,
+    /// When its claim was last asked to be raised, and how long from then it is not again.
+    raised: Option<(Duration, Duration)>,
     failures: u32,
 }
 
@@ -130,6 +137,21 @@ impl Writes {
                 true
             }
         }
+    }
+
+    /// Whether the device's claim may be raised now; if not, levels are compared again when it may.
+    fn raises(&mut self, slot: DeviceSlot, now: Duration) -> bool {
+        let mark = &mut self.marks[slot.index()];
+        let wait = match mark.raised {
+            Some((at, wait)) if at + wait > now => {
+                self.retries.insert((at + wait, slot));
+                return false;
+            }
+            Some((at, wait)) if at + RAISES_FORGOTTEN > now => (2 * wait).min(RAISE_WAIT_MAX),
+            _ => W5_INTERVAL,
+        };
+        mark.raised = Some((now, wait));
+        true
     }
 
     /// Which of them it really is, is decided again when it leaves. An Update that waits for the gate
@@ -304,7 +326,11 @@ impl Node {
             // Nothing was ever asked of it, and it believes that something was.
             let owed = mark.behind && mark.sent.is_none() || mark.stray;
             let believed = mark.born.is_none_or(|born| born <= heard);
-            if owed && believed && self.writes.answers(device, now) {
+            if owed
+                && believed
+                && self.writes.answers(device, now)
+                && self.writes.raises(device, now)
+            {
                 let number = heard.claim_number() + 1;
                 self.enqueue(StreamId::Catalog, Work::Raise(device, number));
             }
@@ -332,7 +358,9 @@ impl Node {
         }
         if heard > register {
             let holder = claim.holder;
-            self.enqueue(holder, Work::Raise(device, heard.claim_number() + 1));
+            if self.writes.raises(device, now) {
+                self.enqueue(holder, Work::Raise(device, heard.claim_number() + 1));
+            }
         } else {
             self.owe(device);
         }

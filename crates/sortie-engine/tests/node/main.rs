@@ -8,4 +8,5 @@ mod kept;
 mod late;
 mod notices;
 mod recovery;
+mod registers;
 mod removed;
