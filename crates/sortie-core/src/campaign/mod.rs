@@ -15,6 +15,7 @@
 //!   [`Campaign::arm`]; below them `due_queues.rs` and `index_set.rs`, which find what comes first in
 //!   constant steps.
 
+mod check;
 mod command;
 mod commands;
 mod counts;

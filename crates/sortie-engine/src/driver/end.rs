@@ -16,13 +16,16 @@ use sortie_ports::Clock;
 use tokio::sync::oneshot;
 
 use super::{
-    guard::{panic_text, until},
+    guard::until,
     link::Order,
     start::Ports,
     stopped::{Fatal, Stopped},
     turn::{Ending, Loop},
 };
-use crate::node::{Clocks, NodeOutput};
+use crate::{
+    node::{Clocks, NodeOutput},
+    text::panic_text,
+};
 
 /// A shutdown that takes longer is given up.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);

@@ -5,8 +5,8 @@ use std::{collections::HashSet, time::Duration};
 use sortie_core::{DeviceId, SystemModelId};
 use sortie_ports::{Clock, DevicePage, Inventory, InventoryError};
 
-use super::guard::{full_text, unpanicked, until};
-use crate::node::Resolve;
+use super::guard::{unpanicked, until};
+use crate::{node::Resolve, text::full_text};
 
 /// How many devices are asked for at once.
 const PAGE: usize = 1_000;

@@ -8,11 +8,8 @@ use sortie_ports::{Clock, Inbox, Transport};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use uuid::Uuid;
 
-use super::{
-    guard::{full_text, unpanicked},
-    ids::Ids,
-};
-use crate::node::Clocks;
+use super::{guard::unpanicked, ids::Ids};
+use crate::{node::Clocks, text::full_text};
 
 /// What the loop tells the link's task.
 #[derive(Debug)]

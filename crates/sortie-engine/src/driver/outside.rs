@@ -5,13 +5,13 @@ use sortie_ports::{Delivery, Forget};
 use sortie_protocol::Generation;
 
 use super::{
-    guard::{full_text, unpanicked, until},
+    guard::{unpanicked, until},
     inventory,
     jobs::Resolved,
     perform::WRITE_LIMIT,
     turn::Loop,
 };
-use crate::node::NodeInput;
+use crate::{node::NodeInput, text::full_text};
 
 impl Loop {
     pub(super) fn exist(&mut self, stream: StreamId, devices: Vec<DeviceId>) {

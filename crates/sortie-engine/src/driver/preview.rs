@@ -55,20 +55,7 @@ pub(super) struct Wanted {
 
 /// What the draft's campaign would be made of (S3).
 pub(super) fn wanted(catalog: &CatalogState, draft: &NewCampaign) -> Result<Wanted, CallError> {
-    let mut invalid = draft.validate().err().unwrap_or_default();
-    let image = catalog.image_copy(draft.base_image());
-    let groups = catalog.groups_of(draft.channel());
-    if image.is_none() {
-        let why = format!("there is no base image {}", draft.base_image());
-        invalid.add("base_image", why);
-    }
-    if groups.is_none() {
-        let why = format!("there is no channel {}", draft.channel());
-        invalid.add("channel", why);
-    }
-    let (Ok(spec), Some(image), Some(groups)) = (draft.validate(), image, groups) else {
-        return Err(Refusal::Invalid(invalid).into());
-    };
+    let (spec, image, groups) = draft.check(catalog).map_err(Refusal::Invalid)?;
     let want = Resolve {
         system_model: image.system_model.clone(),
         groups,

@@ -15,14 +15,17 @@ use uuid::Uuid;
 use super::{
     ask::Message,
     end,
-    guard::{Boxed, full_text, unpanicked},
+    guard::{Boxed, unpanicked},
     handle::{Handle, StoppedSender},
     ids::Ids,
     link::{self, Link},
     stopped::{Fatal, Stopped},
     turn::Loop,
 };
-use crate::node::{Clocks, Config, Node, NodeInput};
+use crate::{
+    node::{Clocks, Config, Node, NodeInput},
+    text::full_text,
+};
 
 /// What a driver works on.
 #[derive(Debug, Clone)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use sortie_core::{StreamId, Timestamp};
 use sortie_ports::{Append, AppendError, EventStore, Page, ReadError, Version};
 
-use super::guard::{full_text, unpanicked};
+use super::guard::unpanicked;
+use crate::text::full_text;
 
 /// About how many events a read asks for.
 const READ_EVENTS: usize = 4_096;

@@ -9,12 +9,14 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     ask::Message,
-    guard::full_text,
     handle::{CallError, Handle},
     store,
     turn::{Loop, yield_once},
 };
-use crate::node::{Refusal, Snapshot, View};
+use crate::{
+    node::{Refusal, Snapshot, View},
+    text::full_text,
+};
 
 /// No page of a device's history is longer: each row is a stream read to its end.
 const HISTORY_PAGE_MAX: usize = 100;

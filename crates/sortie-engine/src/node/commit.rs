@@ -4,9 +4,10 @@ use sortie_core::{ClaimPhase, Now, StreamId};
 use sortie_ports::{AppendError, Version};
 
 use super::{
-    Node, NodeOutput, full_text,
+    Node, NodeOutput,
     stream::{Batch, Body, Slot},
 };
+use crate::text::full_text;
 
 impl Node {
     pub(super) fn appended(&mut self, stream: StreamId, result: Result<Version, AppendError>) {
@@ -18,7 +19,7 @@ impl Node {
         };
         match result {
             Ok(version) => self.committed(stream, batch, version),
-            Err(error) => self.failed(stream, batch, error),
+            Err(error) => self.failed(stream, batch, &error),
         }
     }
 
@@ -92,13 +93,13 @@ impl Node {
 
     /// The one failure path: drop what was decided, fold the log again, own the stream again, and
     /// hand in the inputs again.
-    fn failed(&mut self, stream: StreamId, batch: Batch, error: AppendError) {
+    fn failed(&mut self, stream: StreamId, batch: Batch, error: &AppendError) {
         for device in batch.taken {
             self.claims.give_back(&mut self.fleet, device);
             self.device_changed(device);
             self.compare_levels(device);
         }
-        if let AppendError::Claimed(rows) = &error {
+        if let AppendError::Claimed(rows) = error {
             for row in rows {
                 let device = self.slot(&row.device.clone());
                 let present = (row.number > 0).then(|| row.clone());
@@ -111,21 +112,21 @@ impl Node {
             return;
         };
         slot.inbox.put_back(batch.works);
-        if let AppendError::Invalid(why) = &error {
+        if let AppendError::Invalid(why) = error {
             // To hand the same inputs in again would lead to the same append.
             self.halt(stream, why);
             return;
         }
         slot.owned = false;
         slot.changed.clear();
-        if let AppendError::Fenced { epoch } = &error {
+        if let AppendError::Fenced { epoch } = error {
             slot.epoch = slot.epoch.max(*epoch);
         }
         let body = std::mem::replace(&mut slot.body, Body::Unloaded);
         let waits = matches!(error, AppendError::Unknown(_) | AppendError::Unavailable(_));
         if waits {
             slot.back_off(now);
-            slot.trouble = Some(full_text(&error.into()));
+            slot.trouble = Some(full_text(error));
         }
         if let Body::Campaign(campaign) = body {
             self.lose_interest(stream, &campaign);

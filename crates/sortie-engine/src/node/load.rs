@@ -7,9 +7,10 @@ use sortie_core::{
 use sortie_ports::{Page, ReadError};
 
 use super::{
-    Halt, Interest, Node, NodeOutput, Notice, Refusal, StartOrder, View, full_text,
+    Halt, Interest, Node, NodeOutput, Notice, Refusal, StartOrder, View,
     stream::{Batch, Body, Fold, Slot, Work},
 };
+use crate::text::full_text;
 
 /// How many streams are folded at once at the start.
 const LOADS_AT_ONCE_MAX: usize = 4;
@@ -99,7 +100,7 @@ impl Node {
             }
             Err(ReadError::Corrupt(why)) => self.halt(stream, &why),
             Err(error) => {
-                let why = full_text(&error.into());
+                let why = full_text(&error);
                 slot.body = Body::Unloaded;
                 slot.trouble = Some(why);
                 slot.back_off(self.now.monotonic);

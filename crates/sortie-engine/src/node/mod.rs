@@ -45,7 +45,6 @@ mod whose;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sortie_core::{Campaign, ClaimPhase, DeviceId, DeviceSlot, Fleet, OperationId, StreamId};
-use sortie_ports::BoxError;
 use sortie_protocol::{Presence, Progress as DeviceProgress, Report, Route};
 use uuid::Uuid;
 
@@ -381,15 +380,3 @@ impl Node {
 
 /// How often at most a finished campaign is folded again for reports that come after its end.
 const LATE_LOAD_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// Text of an error and its sources, for `health()`.
-fn full_text(error: &BoxError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
-}

@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sortie_core::{
-    Campaign, CatalogEvent, CatalogState, DeviceSlot, Event, Fleet, Now, Output, StreamId,
-    TargetIndex, Timestamp,
+    Campaign, CatalogEvent, CatalogState, DeviceSlot, Event, Now, Output, StreamId, TargetIndex,
+    Timestamp,
     campaign::{CampaignEvent, Input},
 };
 use sortie_ports::Append;
@@ -15,6 +15,7 @@ use super::{
     load::claim_of,
     stream::{Batch, Body, Slot, Work},
 };
+use crate::text::panic_text;
 
 impl Node {
     /// Looks at a stream: answers questions, decides what waits, and appends what comes of it.
@@ -168,7 +169,7 @@ impl Node {
                     let device = self.slot(&update.device);
                     self.exists(device);
                 }
-                let answer = decide_command(&self.fleet, campaign, command, now, out);
+                let answer = self.decide_command(stream, campaign, command, now, out);
                 if let Ok((_, true)) = &answer {
                     campaign.note_command(command.id);
                     batch.commands.push(command.recorded());
@@ -275,9 +276,9 @@ impl Node {
                         batch.replies.push((command.ask, answer));
                     }
                     NodeCommand::Create(_, draft) | NodeCommand::Edit(_, draft) => {
-                        match check_creation(catalog, draft) {
+                        match draft.check(catalog) {
                             Err(invalid) if !self.is_answered(command) => {
-                                self.refuse(command, invalid);
+                                self.refuse(command, Refusal::Invalid(invalid));
                             }
                             _ => self.checked(command.clone()),
                         }
@@ -415,92 +416,71 @@ fn declare(
     Ok((planned.len(), planned))
 }
 
-/// Decides a command; the flag says whether it is to be recorded, having changed something.
-fn decide_command(
-    fleet: &Fleet,
-    campaign: &mut Campaign,
-    command: &Command,
-    now: Now,
-    out: &mut Output,
-) -> Result<(Done, bool), Refusal> {
-    let id = campaign.state().id();
-    let done = match &command.what {
-        NodeCommand::Create(..) => Done::Created(id),
-        NodeCommand::RequestManual(id, ..) | NodeCommand::Manual(id, ..) => Done::Requested(*id),
-        _ => Done::Accepted,
-    };
-    if campaign.state().has_command(command.id) {
-        return Ok((done, false));
-    }
-    let decided = match &command.what {
-        NodeCommand::Create(_, draft) => {
-            let spec = draft.validate().map_err(Refusal::Invalid)?;
-            sortie_core::Command::Create(Box::new(spec))
-        }
-        NodeCommand::Edit(_, draft) => {
-            let spec = draft.validate().map_err(Refusal::Invalid)?;
-            sortie_core::Command::Edit(Box::new(spec))
-        }
-        NodeCommand::CancelOperation(_, device) => {
-            let devices = campaign.state().devices();
-            let index = devices.iter().position(|d| d == device);
-            let index = index
-                .and_then(|index| u32::try_from(index).ok())
-                .ok_or_else(|| Refusal::NotFound(format!("target {device} in campaign {id}")))?;
-            sortie_core::Command::CancelOperation(TargetIndex(index))
-        }
-        NodeCommand::Campaign(_, command) => command.clone(),
-        NodeCommand::RequestManual(_, update, device_model) => {
-            sortie_core::Command::RequestManual {
-                update: update.clone(),
-                device_model: device_model.clone(),
+impl Node {
+    /// Decides a command; the flag says whether it is to be recorded, having changed something.
+    fn decide_command(
+        &self,
+        stream: StreamId,
+        campaign: &mut Campaign,
+        command: &Command,
+        now: Now,
+        out: &mut Output,
+    ) -> Result<(Done, bool), Refusal> {
+        let id = campaign.state().id();
+        let done = match &command.what {
+            NodeCommand::Create(..) => Done::Created(id),
+            NodeCommand::RequestManual(id, ..) | NodeCommand::Manual(id, ..) => {
+                Done::Requested(*id)
             }
+            _ => Done::Accepted,
+        };
+        if campaign.state().has_command(command.id) {
+            return Ok((done, false));
         }
-        NodeCommand::Manual(_, draft, device_model) => {
-            let present = campaign.state().manual();
-            let image = present.and_then(|present| present.source.base_image());
-            let image = image.filter(|(id, _)| draft.given_base_image() == Some(*id));
-            let update = draft.validate(image.map(|(_, image)| image.clone()));
-            sortie_core::Command::RequestManual {
-                update: Box::new(update.map_err(Refusal::Invalid)?),
-                device_model: device_model.clone(),
+        let decided = match &command.what {
+            NodeCommand::Create(_, draft) => {
+                let spec = draft.validate().map_err(Refusal::Invalid)?;
+                sortie_core::Command::Create(Box::new(spec))
             }
-        }
-        NodeCommand::CancelManual(_) => sortie_core::Command::Cancel,
-        NodeCommand::Declare(_)
-        | NodeCommand::Delete(_)
-        | NodeCommand::DeviceRemoved(_)
-        | NodeCommand::RecordRemoval(_) => return Ok((Done::Accepted, false)),
-    };
-    let before = out.events.len();
-    campaign
-        .handle(fleet, Input::Command(decided), now, out)
-        .map_err(Refusal::Refused)?;
-    Ok((done, out.events.len() > before))
-}
-
-/// S3: what needs the catalog.
-fn check_creation(catalog: &CatalogState, draft: &sortie_core::NewCampaign) -> Result<(), Refusal> {
-    let mut invalid = draft.validate().err().unwrap_or_default();
-    if catalog.image_copy(draft.base_image()).is_none() {
-        invalid.add(
-            "base_image",
-            format!("there is no base image {}", draft.base_image()),
-        );
+            NodeCommand::Edit(_, draft) => {
+                let spec = draft.validate().map_err(Refusal::Invalid)?;
+                sortie_core::Command::Edit(Box::new(spec))
+            }
+            NodeCommand::CancelOperation(_, device) => {
+                let slot = self.fleet.find(device);
+                let target = slot.and_then(|slot| self.target(stream, slot));
+                let target = target.ok_or_else(|| {
+                    Refusal::NotFound(format!("target {device} in campaign {id}"))
+                })?;
+                sortie_core::Command::CancelOperation(target)
+            }
+            NodeCommand::Campaign(_, command) => command.clone(),
+            NodeCommand::RequestManual(_, update, device_model) => {
+                sortie_core::Command::RequestManual {
+                    update: update.clone(),
+                    device_model: device_model.clone(),
+                }
+            }
+            NodeCommand::Manual(_, draft, device_model) => {
+                let present = campaign.state().manual();
+                let image = present.and_then(|present| present.source.base_image());
+                let image = image.filter(|(id, _)| draft.given_base_image() == Some(*id));
+                let update = draft.validate(image.map(|(_, image)| image.clone()));
+                sortie_core::Command::RequestManual {
+                    update: Box::new(update.map_err(Refusal::Invalid)?),
+                    device_model: device_model.clone(),
+                }
+            }
+            NodeCommand::CancelManual(_) => sortie_core::Command::Cancel,
+            NodeCommand::Declare(_)
+            | NodeCommand::Delete(_)
+            | NodeCommand::DeviceRemoved(_)
+            | NodeCommand::RecordRemoval(_) => return Ok((Done::Accepted, false)),
+        };
+        let before = out.events.len();
+        campaign
+            .handle(&self.fleet, Input::Command(decided), now, out)
+            .map_err(Refusal::Refused)?;
+        Ok((done, out.events.len() > before))
     }
-    if !catalog.channels().contains_key(draft.channel()) {
-        invalid.add(
-            "channel",
-            format!("there is no channel {}", draft.channel()),
-        );
-    }
-    invalid.or(()).map_err(Refusal::Invalid)
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
 }

@@ -36,8 +36,12 @@ impl<'a> View<'a> {
     /// The target that a device is.
     pub fn target_of(&self, device: &DeviceId) -> Option<TargetIndex> {
         let slot = self.fleet.find(device)?;
-        let place = self.campaign.slots().iter().position(|s| *s == slot)?;
-        Some(TargetIndex(u32::try_from(place).ok()?))
+        let live = self.node.target(self.campaign.state().stream(), slot);
+        live.or_else(|| {
+            // One that is folded for a question is in nobody's way, and stands in no table.
+            let place = self.campaign.slots().iter().position(|s| *s == slot)?;
+            Some(TargetIndex(u32::try_from(place).ok()?))
+        })
     }
 
     /// What a target waits for now; without one, what the campaign's start waits for.
