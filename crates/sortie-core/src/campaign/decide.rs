@@ -217,24 +217,6 @@ impl Campaign {
         }
     }
 
-    /// What was decided is durable now: the requests leave now, and P4 counts from here. An append that
-    /// took long fails nobody.
-    pub fn committed(&mut self, events: &[crate::Event], now: Now) {
-        let Some(mechanism) = self.mechanism() else {
-            return;
-        };
-        for event in events {
-            if let crate::Event::Campaign(
-                CampaignEvent::OperationStarted { target, .. }
-                | CampaignEvent::RequestRetried { target },
-            ) = event
-                && self.timers.waits_for_report(*target)
-            {
-                self.timers.request(*target, &mechanism, now.listened);
-            }
-        }
-    }
-
     /// The target's last operation, if it ever had one, as [`State::operation`] derives it: which takes
     /// longer than all else that is decided about a report, so it is noted here.
     pub fn operation(&self, index: TargetIndex) -> Option<OperationId> {

@@ -18,6 +18,7 @@
 mod check;
 mod command;
 mod commands;
+mod committed;
 mod counts;
 mod decide;
 mod due_queues;

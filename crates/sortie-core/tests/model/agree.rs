@@ -31,7 +31,10 @@ pub(crate) fn said(engine: &Engine, world: &World, step: &Step) {
         for said in &mut said {
             said.more = false;
         }
-        if matches!(step, Step::Time { .. } | Step::Pump { .. }) {
+        if matches!(
+            step,
+            Step::Time { .. } | Step::Pump { .. } | Step::Slow { .. }
+        ) {
             // In which order timers of one moment run out is nobody's business.
             let ticks = said.len() - STREAMS;
             for said in &mut said[ticks..] {

@@ -239,6 +239,11 @@ pub(crate) enum Step {
         passing: Passing,
         wall_seconds: i64,
     },
+    /// A command, or a device's removal, whose append takes `hang` milliseconds.
+    Slow {
+        step: Box<Step>,
+        hang: u64,
+    },
     /// Pushes; the append takes `hang` milliseconds.
     Pump {
         stream: usize,
@@ -512,6 +517,22 @@ fn pump() -> impl Strategy<Value = Step> {
     })
 }
 
+/// A cancel of any kind that is slow to become durable: for some of its time, or longer.
+fn slow() -> impl Strategy<Value = Step> {
+    let cancel = prop_oneof![
+        (0..STREAMS).prop_map(|stream| Step::Command {
+            stream,
+            ask: Ask::Cancel
+        }),
+        who().prop_map(|who| Step::CancelOperation { who }),
+        who().prop_map(|who| Step::Removed { who }),
+    ];
+    (cancel, 1_u64..60_000).prop_map(|(step, hang)| Step::Slow {
+        step: step.into(),
+        hang,
+    })
+}
+
 /// What is heard of a device's operation.
 fn heard() -> impl Strategy<Value = Step> {
     let report = (who(), about(), word());
@@ -557,6 +578,7 @@ pub(crate) fn step(young: bool) -> BoxedStrategy<Step> {
         3 => begin(),
         5 => command(),
         2 => who().prop_map(|who| Step::CancelOperation { who }),
+        1 => slow(),
         1 => (0..STREAMS).prop_map(|stream| Step::Again { stream }),
         1 => (0..STREAMS).prop_map(|stream| Step::Repeat { stream }),
         1 => (0..STREAMS).prop_map(|stream| Step::UploadDeleted { stream }),

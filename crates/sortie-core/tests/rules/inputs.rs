@@ -1,8 +1,10 @@
 //! What counts of what is heard, and when the next timer runs out (P4, P5, C3, R1, W5).
 
+use std::time::Duration;
+
 use sortie_core::{
-    CampaignEvent, CampaignId, Event, Input, Listened, OperationId, Start, StreamId, TargetIndex,
-    TargetReason, TargetStatus, Timestamp,
+    CampaignEvent, CampaignId, Command, Event, Input, Listened, OperationId, Start, StreamId,
+    TargetIndex, TargetReason, TargetStatus, Timestamp,
 };
 use sortie_protocol::{Progress, Report, Status as Word, StatusCode};
 use uuid::Uuid;
@@ -53,6 +55,65 @@ fn p4_runs_from_the_commit_for_what_waits_for_a_first_word() {
     story.after(1);
     let retried = CampaignEvent::RequestRetried { target: ONLY };
     assert_eq!(story.events(), [retried]);
+}
+
+/// Decides at 0 s, and has it durable 250 s later, of the 300 that a cancel has.
+fn slow_commit(story: &mut Story, decide: impl FnOnce(&mut Story)) {
+    story.events.clear();
+    decide(story);
+    story.now.listened = story.now.listened.after(Duration::from_secs(250));
+    let events: Vec<Event> = story.events().into_iter().map(Event::Campaign).collect();
+    story.campaign.committed(&events, story.now);
+}
+
+#[test]
+fn x2_d1_a_cancel_s_time_runs_from_the_commit() {
+    let decisions: [fn(&mut Story); 3] = [
+        |story| story.command(Command::Cancel).unwrap(),
+        |story| story.command(Command::CancelOperation(ONLY)).unwrap(),
+        |story| story.input(Input::DeviceRemoved(ONLY)),
+    ];
+    for decide in decisions {
+        let mut story = Story::running(2, push(2, 100.0));
+        slow_commit(&mut story, decide);
+        assert_eq!(
+            story.campaign.state().target(ONLY).unwrap().status,
+            TargetStatus::InProgress
+        );
+        story.after(299);
+        assert_eq!(story.target(0).0, TargetStatus::InProgress);
+        story.after(1);
+        assert_eq!(story.target(0).0, TargetStatus::Failed);
+    }
+}
+
+#[test]
+fn x4_a_second_cancel_restarts_no_timer_when_it_is_committed_either() {
+    let first: [fn(&mut Story); 3] = [
+        |story| story.command(Command::Cancel).unwrap(),
+        |story| story.command(Command::CancelOperation(ONLY)).unwrap(),
+        |story| story.input(Input::DeviceRemoved(ONLY)),
+    ];
+    for (n, cancel) in first.iter().enumerate() {
+        for (m, again) in first.iter().enumerate() {
+            let mut story = Story::running(2, push(2, 100.0));
+            cancel(&mut story);
+            slow_commit(&mut story, again);
+            story.after(50);
+            assert_eq!(story.target(0).0, TargetStatus::Failed, "{n}, then {m}");
+        }
+    }
+}
+
+#[test]
+fn x2_what_is_no_longer_being_cancelled_when_its_cancel_is_committed_gets_no_timer() {
+    let mut story = Story::running(2, push(2, 100.0));
+    slow_commit(&mut story, |story| {
+        story.command(Command::Cancel).unwrap();
+        story.says(0, Word::Success);
+        story.says(1, Word::Success);
+    });
+    assert_eq!(story.campaign.next_due(), None);
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub(crate) struct Engine {
     pub(crate) wall: i64,
     pub(crate) listened: u64,
     settling: u64,
+    /// How long the next append takes.
+    hang: u64,
     /// Every operation ever begun, by its UUID (W1).
     pub(crate) operations: BTreeMap<OperationId, Operation>,
     /// What the last step led to, one entry a decision.
@@ -112,6 +114,7 @@ impl Engine {
             wall: 1_000,
             listened: 0,
             settling: 0,
+            hang: 0,
             operations: BTreeMap::new(),
             said: vec![],
             outputs: vec![],
@@ -183,6 +186,8 @@ impl Engine {
         command: Option<CommandId>,
         more: bool,
     ) {
+        let hang = std::mem::take(&mut self.hang);
+        self.pass(hang);
         self.outputs.push((stream, out.clone()));
         let mut said = Said {
             stream,
@@ -380,6 +385,13 @@ impl Engine {
                 self.wall += wall_seconds * 1_000;
                 self.tick_all();
             }
+            Step::Slow { step, hang } => {
+                self.hang = *hang;
+                self.step(step, None);
+                let unused = std::mem::take(&mut self.hang);
+                self.pass(unused);
+                self.tick_all();
+            }
             Step::Pump {
                 stream,
                 events,
@@ -477,7 +489,7 @@ impl Engine {
         let mut out = Output::default();
         let live = &mut self.streams[stream].campaign;
         let more = live.pump(&self.fleet, now, &mut out, events);
-        self.pass(hang);
+        self.hang = hang;
         self.commit(stream, out, now, None, more);
         more
     }

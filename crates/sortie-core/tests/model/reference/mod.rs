@@ -360,6 +360,12 @@ impl World {
                 self.clock.wall += wall_seconds * 1_000;
                 self.tick_all();
             }
+            // What is decided here depends on no time, and what it starts counts from the commit.
+            Step::Slow { step, hang } => {
+                self.pass(*hang);
+                self.step(step);
+                self.tick_all();
+            }
             Step::Pump {
                 stream,
                 events,
