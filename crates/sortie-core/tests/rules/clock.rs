@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sortie_core::{Campaign, Listened, TargetReason, TargetStatus};
+use sortie_core::{Campaign, Command, Listened, TargetReason, TargetStatus};
 use sortie_protocol::{Report, Status as Word};
 
 use crate::story::{Story, push};
@@ -63,6 +63,23 @@ fn c2_after_a_restart_every_running_timer_starts_again_in_full() {
     assert_eq!(story.target(0).0, TargetStatus::InProgress);
     story.after(1);
     assert_eq!(story.target(0).1, Some(TargetReason::RequestTimeout));
+}
+
+#[test]
+fn c2_x2_after_a_restart_what_is_being_cancelled_has_the_time_of_a_cancel_again_and_no_other() {
+    for heard in [false, true] {
+        let mut story = Story::running(1, push(1, 100.0).cancel_timeout(Duration::from_secs(50)));
+        if heard {
+            story.says(0, Word::Downloading);
+        }
+        story.command(Command::Cancel).unwrap();
+        let state = story.campaign.state().clone();
+        story.campaign = Campaign::arm(state, story.slots.clone(), &story.fleet, story.now);
+        story.after(49);
+        assert_eq!(story.target(0).0, TargetStatus::InProgress);
+        story.after(1);
+        assert_eq!(story.target(0).1, Some(TargetReason::Canceled));
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use sortie_core::{
 use sortie_protocol::{Reason, Report, Request, Status as Word, StatusCode};
 use uuid::Uuid;
 
-use crate::story::{Story, artifact};
+use crate::story::{Story, artifact, image};
 
 fn device() -> DeviceId {
     DeviceId::new("d0").unwrap()
@@ -63,6 +63,37 @@ fn m1_whatever_the_device_runs_it_is_sent_and_told_what_it_allows() {
         story.pump();
         assert_eq!(story.target(0).0, TargetStatus::InProgress, "{running:?}");
         assert_eq!(story.allow(), (true, true, false, None));
+    }
+}
+
+#[test]
+fn m1_of_a_base_image_the_device_is_told_version_and_system_model_and_of_a_url_only_where_it_is() {
+    let url = NewManualUpdate::url(device(), artifact());
+    let base_image = Some(("2.0.0".to_owned(), Some("m".to_owned())));
+    for (new, told) in [(of_image(), base_image), (url, None)] {
+        let mut story = stream();
+        story.ask(&new.acknowledge_risk(), None).unwrap();
+        story.pump();
+        let Some(Request::Update(_, update)) = story.register(0) else {
+            panic!("an Update");
+        };
+        assert_eq!(update.url, artifact().url);
+        let version = update.version.clone();
+        assert_eq!(version.map(|version| (version, update.system_model)), told);
+    }
+}
+
+#[test]
+fn m1_what_is_sent_is_named_for_people() {
+    let file = NewManualUpdate::file(device(), "f", artifact());
+    let url = NewManualUpdate::url(device(), artifact());
+    for (new, name) in [
+        (of_image(), "os@2.0.0"),
+        (file, "the file f"),
+        (url, "http://h/a"),
+    ] {
+        let update = new.validate(Some(image("2.0.0", None))).unwrap();
+        assert_eq!(update.source.to_string(), name);
     }
 }
 
@@ -227,4 +258,23 @@ fn k2_m3_asking_again_is_nothing_also_after_its_date_and_another_date_is_other_c
     story.now.at = Timestamp(7_000);
     story.ask(&until(5_000), None).unwrap();
     assert_eq!(story.events(), []);
+}
+
+#[test]
+fn k2_t4_asking_again_after_the_image_was_edited_is_nothing_and_keeps_the_image_as_it_was() {
+    let other = NewManualUpdate::base_image(device(), "os@3.0.0".parse().unwrap());
+    let mut story = stream();
+    story.ask(&of_image().acknowledge_risk(), None).unwrap();
+    story.events.clear();
+    story.image = image("2.0.0", Some(">= 1.0.0"));
+    story.ask(&of_image().acknowledge_risk(), None).unwrap();
+    let refused = story.ask(&other.acknowledge_risk(), None);
+    assert!(
+        matches!(refused, Err(Rejection::Exists { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(story.events(), []);
+    let manual = story.campaign.state().manual().unwrap();
+    let (_, kept) = manual.source.base_image().unwrap();
+    assert_eq!(kept, &image("2.0.0", None));
 }

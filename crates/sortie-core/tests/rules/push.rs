@@ -208,16 +208,22 @@ fn o4_a_late_word_after_the_takeover_leaves_the_new_operation_alone() {
 fn a_pump_is_bounded_and_says_whether_more_is_ready() {
     let mut story = Story::created(push(5, 100.0), Start::Now);
     story.snapshot(3);
-    let pump = |story: &mut Story| {
+    let pump = |story: &mut Story, share| {
         let mut out = Output::default();
-        let more = story.campaign.pump(&story.fleet, story.now, &mut out, 2);
+        let more = story
+            .campaign
+            .pump(&story.fleet, story.now, &mut out, share);
         let events = out.events.len();
         story.take(out);
         (more, events)
     };
-    assert_eq!(pump(&mut story), (true, 2));
-    assert_eq!(pump(&mut story), (false, 1));
-    assert_eq!(pump(&mut story), (false, 0));
+    assert_eq!(pump(&mut story, 2), (true, 2));
+    assert_eq!(
+        pump(&mut story, 1),
+        (false, 1),
+        "its share is used, and nothing is left"
+    );
+    assert_eq!(pump(&mut story, 2), (false, 0));
 }
 
 #[test]

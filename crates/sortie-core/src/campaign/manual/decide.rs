@@ -32,7 +32,7 @@ impl ManualUpdate {
                 device: device_model.map(Into::into),
             });
         }
-        if self.wait_until.is_some_and(|until| until > now) {
+        if self.waits(now) {
             return Ok(());
         }
         let device = self.device.clone();
@@ -46,6 +46,12 @@ impl ManualUpdate {
             }),
             None => Ok(()),
         }
+    }
+
+    /// Whether it waits for its device if need be. A date in the past is no waiting (S1's "a time in the past
+    /// is now").
+    fn waits(&self, now: Timestamp) -> bool {
+        self.wait_until.is_some_and(|until| until > now)
     }
 }
 
@@ -62,7 +68,7 @@ impl Campaign {
     ) -> Result<(), Rejection> {
         if let Some(present) = self.state.manual() {
             // A date that has passed, since or at once, is the recorded one; another is other content.
-            if update.wait_until.is_some_and(|until| until <= d.now.at) {
+            if update.wait_until.is_some() && !update.waits(d.now.at) {
                 update.wait_until = present.wait_until;
             }
             // It keeps the image as it was then, which may have been edited since (T4).
@@ -80,8 +86,9 @@ impl Campaign {
                 })
             };
         }
-        // A date in the past is no waiting (S1's "a time in the past is now").
-        update.wait_until = update.wait_until.filter(|until| *until > d.now.at);
+        if !update.waits(d.now.at) {
+            update.wait_until = None;
+        }
         update.check(device_model, d.fleet, d.now.at)?;
         let update = Box::new(update);
         self.emit(CampaignEvent::ManualUpdateRequested { update }, d);
