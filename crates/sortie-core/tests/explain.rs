@@ -390,6 +390,52 @@ fn o4_a_busy_device_that_was_taken_over_names_what_holds_it_up() {
 }
 
 #[test]
+fn o4_the_device_is_held_up_while_it_answers_busy_and_by_nothing_else() {
+    let abandoned = OperationId(Uuid::from_u128(7));
+    let mut taken = pushed(OWN, 4);
+    if let CampaignEvent::OperationStarted { replaces, .. } = &mut taken {
+        *replaces = Some(abandoned);
+    }
+    let deferred = |reason| CampaignEvent::TargetDeferred {
+        target: OWN,
+        reason,
+        word: None,
+    };
+    let failed = CampaignEvent::TargetFailed {
+        target: OWN,
+        reason: TargetReason::DeviceBusy,
+        end: End::Answered,
+        word: None,
+        decided_on: None,
+        system_model: None,
+        refusal: None,
+    };
+    let (busy, changed) = (TargetReason::DeviceBusy, TargetReason::VersionChanged);
+    // Whether the story names it after each word.
+    for (first, rest) in [(busy, true), (changed, false)] {
+        let again = [
+            pushed(OWN, 5),
+            deferred(busy),
+            pushed(OWN, 6),
+            failed.clone(),
+        ];
+        let events = [taken.clone(), deferred(first)].into_iter().chain(again);
+        let story = told(&[(&[], &events.collect::<Vec<_>>())]);
+        let held_up: Vec<_> = story
+            .steps
+            .iter()
+            .filter_map(|step| match &step.what {
+                Happened::Deferred { held_up_by, .. } | Happened::Failed { held_up_by, .. } => {
+                    Some(*held_up_by == Some(abandoned))
+                }
+                _ => None,
+            })
+            .collect();
+        assert_eq!(held_up, [rest; 3], "{first}: {story}");
+    }
+}
+
+#[test]
 fn a_device_outside_the_snapshot_has_no_story_and_before_it_nobody_has_a_target() {
     let stream = StreamId::Campaign(CampaignId::from_name("c"));
     let mut story = Story::new(stream, device(9));

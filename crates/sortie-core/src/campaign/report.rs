@@ -35,8 +35,7 @@ impl Campaign {
             }
             _ => {
                 // R5: only a result that differs from the recorded one, and once.
-                let differs = target.heard.is_some_and(|heard| heard != report.status);
-                if target.claim != 0 && differs && !target.contradicted {
+                if target.claim != 0 && self.contradicts(index, report) && !target.contradicted {
                     let word = report.into();
                     self.emit(
                         CampaignEvent::ContradictoryReport {
@@ -50,19 +49,30 @@ impl Campaign {
         }
     }
 
+    /// Whether a terminal word is another than the one that was heard: of a failure, also by code or reason.
+    fn contradicts(&self, index: TargetIndex, report: &Report) -> bool {
+        let heard = self.state.target(index).and_then(|target| target.heard);
+        let another_failure = report.status == DeviceStatus::Failure && self.is_news(index, report);
+        heard.is_some_and(|heard| heard != report.status || another_failure)
+    }
+
+    /// Whether a word is another than the last: by status, code or reason.
+    fn is_news(&self, index: TargetIndex, report: &Report) -> bool {
+        let heard = self.state.target(index).and_then(|target| target.heard);
+        let told = self.state.last_word(index);
+        let told = (
+            told.and_then(|word| word.code.as_ref()),
+            told.and_then(|word| word.reason.as_ref()),
+        );
+        heard != Some(report.status) || told != (report.code.as_ref(), report.reason.as_ref())
+    }
+
     /// R2: a word that ends nothing.
     fn advanced(&mut self, index: TargetIndex, report: &Report, d: &mut Deciding<'_>) {
         let Some(target) = self.state.target(index) else {
             return;
         };
-        let told = self.state.last_word(index);
-        let told = (
-            told.and_then(|w| w.code.as_ref()),
-            told.and_then(|w| w.reason.as_ref()),
-        );
-        let news = target.heard != Some(report.status)
-            || told != (report.code.as_ref(), report.reason.as_ref());
-        if news && target.words_recorded < WORDS_RECORDED_MAX {
+        if self.is_news(index, report) && target.words_recorded < WORDS_RECORDED_MAX {
             self.emit(
                 CampaignEvent::OperationReported {
                     target: index,

@@ -170,8 +170,9 @@ impl Push {
             ("operation_timeout", Some(self.operation_timeout)),
             ("cancel_timeout", Some(self.cancel_timeout)),
         ] {
-            if timeout == Some(Duration::ZERO) {
-                invalid.add(field, "0 s is too short");
+            if let Some(timeout) = timeout.filter(|timeout| *timeout < Duration::from_millis(1)) {
+                let why = format!("{timeout:?} is too short, at least 1 ms is needed");
+                invalid.add(field, why);
             }
         }
         PushSpec {
@@ -419,6 +420,34 @@ mod tests {
                 "max_failure_percentage"
             ]
         );
+    }
+
+    #[test]
+    fn s3_a_timeout_is_kept_in_milliseconds_and_at_least_one() {
+        let push = || {
+            Push::new()
+                .max_in_progress_operations(1)
+                .max_failure_percentage(1.0)
+        };
+        let validated = |push: Push| {
+            let (image, channel) = ("c@1.0.0".parse().unwrap(), "ch".parse().unwrap());
+            NewCampaign::new("n", image, channel)
+                .mechanism(push)
+                .validate()
+        };
+        let setters: [fn(Push, Duration) -> Push; 3] = [
+            |push, timeout| push.stage_timeout(Some(timeout)),
+            Push::operation_timeout,
+            Push::cancel_timeout,
+        ];
+        let ms = Duration::from_millis(1);
+        for set in setters {
+            assert!(validated(set(push(), ms)).is_ok());
+            for short in [Duration::ZERO, Duration::from_nanos(999_999)] {
+                let text = validated(set(push(), short)).unwrap_err().to_string();
+                assert!(text.contains(&format!("{short:?} is too short")), "{text}");
+            }
+        }
     }
 
     #[test]

@@ -193,14 +193,19 @@ impl State {
                 self.change(*target, |t| t.cancel_requested = true);
             }
             CampaignEvent::TargetSucceeded { target, reason, .. } => {
+                let updated = *reason == TargetReason::Updated;
                 self.change(*target, |t| {
                     t.status = TargetStatus::Successful;
                     t.times.end(at);
                     t.reason = Some(*reason);
-                    if *reason == TargetReason::Updated {
+                    if updated {
                         t.heard = Some(sortie_protocol::Status::Success);
                     }
                 });
+                if updated && !self.words.is_empty() {
+                    // The success is its last word, and says no more than that.
+                    self.words.remove(target);
+                }
             }
             CampaignEvent::TargetFailed {
                 target,

@@ -138,6 +138,9 @@ pub enum Happened {
         /// Why the transport refuses the request, if it says (P5).
         #[serde(skip_serializing_if = "Option::is_none")]
         refusal: Option<Arc<str>>,
+        /// The abandoned operation that the device may be busy with (O4).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        held_up_by: Option<OperationId>,
     },
     /// The operation ended, and the target is to be tried again.
     Deferred {

@@ -46,7 +46,8 @@ pub struct Story {
     end: Option<End>,
     /// The operation under way, or the last one.
     operation: Option<OperationId>,
-    /// The abandoned operation that it took over from (O3).
+    /// The abandoned operation that the device may still be busy with: its claim was taken over (O3), and
+    /// since then it has answered nothing else (O4).
     replaces: Option<OperationId>,
     /// What was known of the device when the target ended.
     decided_on: Option<Arc<str>>,
@@ -331,6 +332,7 @@ impl Story {
                     end: *end,
                     word: word.clone(),
                     refusal: refusal.clone(),
+                    held_up_by: self.held_up_by(*reason),
                 };
                 self.tell(at, why::rule(*reason, false), by, what);
             }
@@ -343,7 +345,7 @@ impl Story {
                     nth: self.deferrals,
                     most: mechanism.map_or(0, |m| m.busy_retries),
                     backoff_ms: backoff_ms(self.deferrals),
-                    held_up_by: self.replaces,
+                    held_up_by: self.held_up_by(*reason),
                 };
                 self.tell(at, "R4", by, what);
             }
@@ -417,7 +419,8 @@ impl Story {
         let operation = OperationId::derive(stream, device, claim, self.nonce);
         self.status = TargetStatus::InProgress;
         self.operation = Some(operation);
-        self.replaces = replaces;
+        let still_busy = self.reason == Some(TargetReason::DeviceBusy);
+        self.replaces = replaces.or(self.replaces.filter(|_| still_busy));
         self.decided_on = decided_on.cloned();
         (self.retries, self.word, self.cancelled) = (0, None, None);
         let version = self.image.as_ref().map(|image| image.version.to_string());
@@ -428,6 +431,11 @@ impl Story {
             replaces,
         };
         self.tell(at, "P3", vec![], what);
+    }
+
+    /// O4.
+    fn held_up_by(&self, reason: TargetReason) -> Option<OperationId> {
+        self.replaces.filter(|_| reason == TargetReason::DeviceBusy)
     }
 
     fn finish(&mut self, outcome: Outcome) {

@@ -5,7 +5,10 @@ use std::fmt::{self, Write};
 use sortie_protocol::Status as DeviceStatus;
 
 use super::{By, Explanation, Happened, Step, why::threshold};
-use crate::campaign::{DeviceWord, End};
+use crate::{
+    OperationId,
+    campaign::{DeviceWord, End},
+};
 
 impl fmt::Display for Explanation {
     /// What it is and why, then the steps of the log, then what it waits for now.
@@ -100,6 +103,7 @@ impl fmt::Display for Happened {
                 end,
                 word: said,
                 refusal,
+                held_up_by,
             } => {
                 f.write_str(&first(said.as_ref()))?;
                 write!(f, "failed: {reason}")?;
@@ -111,7 +115,8 @@ impl fmt::Display for Happened {
                     End::Answered => "",
                     End::Abandoned => ", operation abandoned",
                     End::Removed => ", without a word of the device",
-                })
+                })?;
+                held_up(f, *held_up_by)
             }
             Self::Deferred {
                 reason,
@@ -124,10 +129,7 @@ impl fmt::Display for Happened {
                 f.write_str(&first(said.as_ref()))?;
                 let backoff = span(*backoff_ms);
                 write!(f, "{reason}: tried again after {backoff}, {nth} of {most}")?;
-                if let Some(operation) = held_up_by {
-                    write!(f, "; held up by the abandoned operation {operation}")?;
-                }
-                Ok(())
+                held_up(f, *held_up_by)
             }
             Self::LateReport { word: said } => {
                 write!(f, "device, late: {}; the outcome stays", word(said))
@@ -145,6 +147,13 @@ impl fmt::Display for Happened {
             Self::DeviceRemoved => f.write_str("device removed from the inventory"),
             _ => self.of_campaign(f),
         }
+    }
+}
+
+fn held_up(f: &mut fmt::Formatter<'_>, by: Option<OperationId>) -> fmt::Result {
+    match by {
+        Some(operation) => write!(f, "; held up by the abandoned operation {operation}"),
+        None => Ok(()),
     }
 }
 

@@ -273,6 +273,13 @@ fn r2_the_last_word_is_kept_while_it_says_more_than_its_status() {
     story.fails(0, StatusCode::IOError);
     let failure = (Word::Failure, Some(StatusCode::IOError), String::new());
     assert_eq!(kept(&story), Some(failure));
+    story.report(1, |operation| Report {
+        message: "nearly".into(),
+        ..Report::new(operation, Word::Rebooting)
+    });
+    story.says(1, Word::Success);
+    let after = story.campaign.state().last_word(TargetIndex(1));
+    assert_eq!(after, None, "success is the last word");
 }
 
 #[test]

@@ -164,6 +164,35 @@ fn r5_a_late_word_is_recorded_once_and_a_contradiction_once_and_no_outcome_chang
 }
 
 #[test]
+fn r5_another_failure_contradicts_too_and_its_text_or_a_repeat_does_not() {
+    let mut story = Story::running(2, push(2, 100.0));
+    let failure = |code, message: &'static str| {
+        move |operation| Report {
+            message: message.into(),
+            ..Report::failure(operation, code)
+        }
+    };
+    story.report(0, failure(StatusCode::NetworkError, "no route"));
+    story.says(1, Word::Success);
+    story.events.clear();
+    story.report(0, failure(StatusCode::NetworkError, "no route"));
+    story.report(0, failure(StatusCode::NetworkError, "no host"));
+    story.report(1, |operation| Report {
+        code: Some(StatusCode::NetworkError),
+        ..Report::new(operation, Word::Success)
+    });
+    assert_eq!(story.events(), []);
+    for _ in 0..2 {
+        story.report(0, failure(StatusCode::SystemRollback, "no boot"));
+    }
+    let contradiction = CampaignEvent::ContradictoryReport {
+        target: TargetIndex(0),
+        word: (&failure(StatusCode::SystemRollback, "no boot")(Uuid::nil())).into(),
+    };
+    assert_eq!(story.events(), [contradiction]);
+}
+
+#[test]
 fn r1_only_the_operation_in_force_or_the_targets_last_counts() {
     let mut story = Story::running(2, push(2, 100.0));
     let operation = |story: &Story, n| story.campaign.state().operation(TargetIndex(n)).unwrap().0;

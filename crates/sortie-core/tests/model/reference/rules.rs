@@ -5,7 +5,7 @@ use super::{
         said::{Operation, Said},
         step::{Manual, Word},
     },
-    stream::{Stream, Target, Timers},
+    stream::{Stream, Target, TerminalWord, Timers},
 };
 
 /// One decision of one stream: its events, and the registers to write.
@@ -51,6 +51,12 @@ fn reason_of(code: Option<&str>) -> &'static str {
         Some("Canceled") => "device_canceled",
         _ => "device_failure",
     }
+}
+
+/// What two terminal words are compared by (R5).
+fn result(word: &Word) -> TerminalWord {
+    let failure = |more: Option<&'static str>| more.filter(|_| word.status == "Failure");
+    (word.status, failure(word.code), failure(word.reason))
 }
 
 fn in_words(word: &Word) -> String {
@@ -258,7 +264,7 @@ impl Deciding<'_> {
         let cancelling = self.stream.is_cancelling(target);
         let retries = self.stream.spec().busy_retries;
         let at = self.target(target);
-        at.result = Some(word.status);
+        at.result = Some(result(word));
         let (deferrals, removed) = (at.deferrals, at.removed);
         self.said.registers.insert(target);
         if word.status == "Success" {
@@ -292,10 +298,10 @@ impl Deciding<'_> {
         let without_a_word = ["Abandoned", "Removed"].contains(&at.end.unwrap_or_default());
         if without_a_word && !at.late {
             at.late = true;
-            at.result = Some(word.status);
+            at.result = Some(result(word));
             self.said.registers.insert(target);
             self.event(format!("LateReport {target}{}", in_words(word)));
-        } else if at.result.is_some() && at.result != Some(word.status) && !at.contradicted {
+        } else if at.result.is_some() && at.result != Some(result(word)) && !at.contradicted {
             at.contradicted = true;
             self.event(format!("ContradictoryReport {target}{}", in_words(word)));
         }

@@ -37,6 +37,9 @@ pub(crate) struct Stream {
     pub(crate) starts: u32,
 }
 
+/// Status, and of a failure code and reason.
+pub(crate) type TerminalWord = (&'static str, Option<&'static str>, Option<&'static str>);
+
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Target {
@@ -57,7 +60,7 @@ pub(crate) struct Target {
     /// The words recorded of the last operation, none terminal: status, code, reason (R2).
     pub(crate) words: Vec<(&'static str, Option<&'static str>, Option<&'static str>)>,
     /// The terminal status recorded of the last operation.
-    pub(crate) result: Option<&'static str>,
+    pub(crate) result: Option<TerminalWord>,
     pub(crate) late: bool,
     pub(crate) contradicted: bool,
     pub(crate) retries: u32,
