@@ -79,7 +79,7 @@ impl CampaignHandle {
     pub async fn operation(&self, device: &DeviceId) -> Result<OperationHandle, QueryError> {
         let stream = StreamId::Campaign(self.id);
         let operation = OperationHandle::of(self.handle.clone(), stream, device.clone()).await?;
-        operation.row().await?;
+        operation.target().await?;
         Ok(operation)
     }
 

@@ -18,8 +18,8 @@ use crate::{
 /// A running engine. Cheap to clone; put it into your web state.
 ///
 /// It lives until [`Engine::shutdown`], the future given to
-/// [`shutdown_on`](EngineBuilder::shutdown_on), or the last `Engine` or [`CampaignHandle`] is
-/// dropped. That last is like a `kill -9`: safe, and warned about while campaigns run. Its methods
+/// [`shutdown_on`](EngineBuilder::shutdown_on), or the last `Engine`, [`CampaignHandle`] or
+/// [`OperationHandle`] is dropped. That last is like a `kill -9`: safe, and warned about while campaigns run. Its methods
 /// may be awaited on any executor.
 #[derive(Debug, Clone)]
 pub struct Engine {
@@ -38,7 +38,7 @@ impl Engine {
 
     /// Declares System Models, Collections, Base Images, Groups and Channels: the same at every
     /// start. Only what differs from before is written, and nothing is deleted (T4). Answers how
-    /// many things were written.
+    /// many things were written; a repeat under the same id gets the first answer.
     pub fn declare(&self, catalog: Catalog) -> Command<usize> {
         Command::new(&self.handle, NodeCommand::Declare(catalog), declared)
     }
@@ -179,17 +179,16 @@ impl Engine {
 
 fn declared(_: Handle, done: &Done) -> Outcome<usize> {
     let written = match done {
-        Done::Declared(written) => *written,
-        // A repeat wrote nothing.
-        _ => 0,
+        Done::Declared(written) => Ok(*written),
+        other => Err(unexpected(other)),
     };
-    Box::pin(std::future::ready(Ok(written)))
+    Box::pin(std::future::ready(written))
 }
 
 fn created(handle: Handle, done: &Done) -> Outcome<CampaignHandle> {
     let created = match done {
         Done::Created(id) => Ok(*id),
-        other => Err(CommandError::Unknown(format!("the answer was {other:?}"))),
+        other => Err(unexpected(other)),
     };
     Box::pin(async move { Ok(CampaignHandle::find(handle, created?).await?) })
 }
@@ -197,7 +196,12 @@ fn created(handle: Handle, done: &Done) -> Outcome<CampaignHandle> {
 fn requested(handle: Handle, done: &Done) -> Outcome<OperationHandle> {
     let requested = match done {
         Done::Requested(id) => Ok(StreamId::Manual(*id)),
-        other => Err(CommandError::Unknown(format!("the answer was {other:?}"))),
+        other => Err(unexpected(other)),
     };
     Box::pin(async move { Ok(OperationHandle::find(handle, requested?).await?) })
+}
+
+/// Never: each command has its own kind of answer.
+fn unexpected(answer: &Done) -> CommandError {
+    CommandError::Unknown(format!("the answer was {answer:?}"))
 }

@@ -1,13 +1,15 @@
 //! One operation: a manual update, or that of one target of a campaign.
 
-use sortie_core::{DeviceId, StreamId};
+use sortie_core::{DeviceId, ManualUpdateId, StreamId};
 use sortie_engine::{
-    driver::{CallError, Handle},
-    node::{NodeCommand, Progress, Refusal},
+    driver::Handle,
+    node::{NodeCommand, Progress, View},
 };
 use tokio::sync::watch::Receiver;
 
-use crate::{Command, Explanation, QueryError, TargetRow, command::accepted, targets};
+use crate::{
+    Command, Explanation, OperationWatch, QueryError, TargetRow, command::accepted, targets,
+};
 
 /// One OTA Operation: a Manual OTA Update, from [`Engine::manual_update`](crate::Engine::manual_update),
 /// or the one under way, or last, on a device in a campaign, from
@@ -57,20 +59,37 @@ impl OperationHandle {
         &self.device
     }
 
-    /// Where it is: what is committed, and beside it what is heard of the device.
+    /// The manual update's id, for [`Engine::operation`](crate::Engine::operation); `None`: it is of a
+    /// campaign.
+    pub fn manual_id(&self) -> Option<ManualUpdateId> {
+        match self.stream {
+            StreamId::Manual(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Where it is: its target, as of a campaign with this one target if it is a manual update. What is
+    /// committed, and beside it what is heard of the device.
     ///
     /// # Errors
     /// [`QueryError`].
-    pub async fn row(&self) -> Result<TargetRow, QueryError> {
+    pub async fn target(&self) -> Result<TargetRow, QueryError> {
+        self.found(self.handle.ask(self.stream, self.row()).await?)
+    }
+
+    /// As [`Self::target`], also when the log is away and comes back; `Unavailable` while it is halted.
+    pub(crate) async fn target_patiently(&self) -> Result<TargetRow, QueryError> {
+        self.found(self.handle.ask_patiently(self.stream, self.row()).await?)
+    }
+
+    fn row(&self) -> impl FnOnce(View<'_>) -> Option<TargetRow> + Send + use<> {
         let device = self.device.clone();
-        let row = self
-            .handle
-            .ask(self.stream, move |view| targets::of(view, &device))
-            .await?;
-        row.ok_or_else(|| {
-            let what = format!("target {} in {}", self.device, self.stream);
-            CallError::from(Refusal::NotFound(what)).into()
-        })
+        move |view| targets::of(view, &device)
+    }
+
+    fn found<T>(&self, found: Option<T>) -> Result<T, QueryError> {
+        let what = || format!("target {} in {}", self.device, self.stream);
+        found.ok_or_else(|| QueryError::NotFound(what()))
     }
 
     /// Why it is where it is: its story from the log, and apart from it what it waits for now. Of a
@@ -81,9 +100,7 @@ impl OperationHandle {
     /// [`QueryError`].
     pub async fn explain(&self) -> Result<Explanation, QueryError> {
         let over = self.progress.borrow().is_over();
-        let story = self.handle.explain(self.stream, &self.device, over).await?;
-        let what = || format!("target {} in {}", self.device, self.stream);
-        story.ok_or_else(|| QueryError::NotFound(what()))
+        self.found(self.handle.explain(self.stream, &self.device, over).await?)
     }
 
     /// Cancels it (X2). A manual update that still waits for its device ends at once.
@@ -96,22 +113,22 @@ impl OperationHandle {
         Command::new(&self.handle, what, accepted)
     }
 
-    /// Waits until its target has an outcome, and answers how it ended.
+    /// Follows it: first where it is, then the newest after each change, until it has an outcome.
+    pub fn watch(&self) -> OperationWatch {
+        OperationWatch::new(self.clone(), self.progress.clone())
+    }
+
+    /// Waits until its target has an outcome, and answers how it ended; or until its campaign is over and
+    /// has left the target idle (L5). An outage of the store ends no wait.
     ///
     /// # Errors
     /// [`QueryError::Stopped`], if the engine stops before.
     pub async fn finished(&self) -> Result<TargetRow, QueryError> {
-        let mut progress = self.progress.clone();
-        loop {
-            progress.mark_unchanged();
-            let row = self.row().await?;
-            if row.status.is_terminal() {
-                return Ok(row);
-            }
-            if progress.changed().await.is_err() {
-                // Its sender has gone with the engine: the next question says why.
-                progress = self.handle.watch(self.stream).await?;
-            }
-        }
+        self.watch().end().await
+    }
+
+    /// The progress of its stream, anew.
+    pub(crate) async fn subscribe(&self) -> Result<Receiver<Progress>, QueryError> {
+        Ok(self.handle.watch(self.stream).await?)
     }
 }

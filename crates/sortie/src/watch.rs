@@ -19,6 +19,8 @@ pub struct Watch {
     progress: Receiver<Progress>,
     /// The wait for a change; `None`: the present has not been shown yet.
     change: Option<Change>,
+    /// What was shown last: not every commit changes a counter.
+    shown: Option<Progress>,
     ended: bool,
 }
 
@@ -30,6 +32,7 @@ impl Watch {
         Self {
             progress,
             change: None,
+            shown: None,
             ended: false,
         }
     }
@@ -60,21 +63,26 @@ impl Stream for Watch {
         if self.ended {
             return Poll::Ready(None);
         }
-        if let Some(change) = &mut self.change {
-            match change.as_mut().poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(progress)) => self.progress = progress,
-                Poll::Ready(None) => {
-                    self.change = None;
-                    self.ended = true;
-                    return Poll::Ready(None);
+        loop {
+            if let Some(change) = &mut self.change {
+                match change.as_mut().poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Some(progress)) => self.progress = progress,
+                    Poll::Ready(None) => {
+                        self.change = None;
+                        self.ended = true;
+                        return Poll::Ready(None);
+                    }
                 }
             }
+            let progress = self.progress.borrow_and_update().clone();
+            self.ended = progress.is_over();
+            self.wait();
+            if self.shown.as_ref() != Some(&progress) {
+                self.shown = Some(progress.clone());
+                return Poll::Ready(Some(progress));
+            }
         }
-        let progress = self.progress.borrow_and_update().clone();
-        self.ended = progress.is_over();
-        self.wait();
-        Poll::Ready(Some(progress))
     }
 }
 

@@ -123,12 +123,9 @@ impl Loop {
                 continue;
             };
             match self.node.progress(stream) {
+                // Also if no counter has changed: who follows one target sees to it.
                 Some(progress) if sender.receiver_count() > 0 => {
-                    sender.send_if_modified(|seen| {
-                        let changed = *seen != progress;
-                        *seen = progress;
-                        changed
-                    });
+                    sender.send_replace(progress);
                 }
                 // Deleted, or nobody watches any more.
                 _ => drop(self.watched.remove(&stream)),

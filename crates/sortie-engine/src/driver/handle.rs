@@ -6,7 +6,7 @@ use futures_util::future::{Either, select};
 use sortie_core::{Actor, CatalogState, CommandId, NewCampaign, StreamId};
 use sortie_ports::Clock;
 use tokio::sync::{
-    Semaphore,
+    OwnedSemaphorePermit, Semaphore,
     mpsc::UnboundedSender,
     oneshot,
     watch::{self, Receiver},
@@ -35,6 +35,8 @@ pub struct Handle {
 pub(super) struct Shared {
     commands: Arc<Semaphore>,
     pub(super) questions: Arc<Semaphore>,
+    /// Of those who wait as long as it takes: they leave room for others while the log is away.
+    patient: Arc<Semaphore>,
     stopped: Receiver<Option<Stopped>>,
     pub(super) clock: Arc<dyn Clock>,
     ids: Arc<Ids>,
@@ -73,6 +75,7 @@ impl Handle {
         let shared = Shared {
             commands: Arc::new(Semaphore::new(WAITING_MAX)),
             questions: Arc::new(Semaphore::new(WAITING_MAX)),
+            patient: Arc::new(Semaphore::new(WAITING_MAX)),
             stopped,
             clock,
             ids,
@@ -127,6 +130,40 @@ impl Handle {
     ) -> Result<T, CallError> {
         let questions = self.shared.questions.clone();
         let permit = questions.try_acquire_owned().map_err(|_| CallError::Busy)?;
+        let (answered, is_late) = self.query(stream, ask, permit).await?;
+        Ok(self
+            .wait(answered, is_late, CallError::Unavailable)
+            .await??)
+    }
+
+    /// As [`Self::ask`], for as long as it takes: it waits for its turn, and for a log that is away.
+    ///
+    /// # Errors
+    /// [`CallError`]: `Refused` or `Stopped`.
+    pub async fn ask_patiently<T: Send + 'static>(
+        &self,
+        stream: StreamId,
+        ask: impl FnOnce(View<'_>) -> T + Send + 'static,
+    ) -> Result<T, CallError> {
+        let patient = self.shared.patient.clone();
+        // It is never closed.
+        let permit = patient.acquire_owned().await.map_err(|_| CallError::Busy)?;
+        let (answered, _) = self.query(stream, ask, permit).await?;
+        Ok(self.answer(answered).await??)
+    }
+
+    async fn query<T: Send + 'static>(
+        &self,
+        stream: StreamId,
+        ask: impl FnOnce(View<'_>) -> T + Send + 'static,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<
+        (
+            oneshot::Receiver<Result<T, Refusal>>,
+            oneshot::Receiver<String>,
+        ),
+        CallError,
+    > {
         let (answer, answered) = oneshot::channel();
         let (late, is_late) = oneshot::channel();
         let query = Query {
@@ -138,13 +175,11 @@ impl Handle {
             }),
         };
         self.send(Message::Query { query, late }).await?;
-        Ok(self
-            .wait(answered, is_late, CallError::Unavailable)
-            .await??)
+        Ok((answered, is_late))
     }
 
-    /// The progress of a campaign, or of a manual update as of a campaign with one target, now and from
-    /// now on. The receiver keeps nothing alive; its channel
+    /// The progress of a campaign, or of a manual update as of a campaign with one target, now and at
+    /// each commit from now on. The receiver keeps nothing alive; its channel
     /// closes with the engine, or when the campaign is deleted.
     ///
     /// # Errors

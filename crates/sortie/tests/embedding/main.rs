@@ -14,6 +14,7 @@ mod ends;
 mod explain;
 mod hub;
 mod log;
+mod operation;
 mod ports;
 mod starts;
 mod traits;

@@ -7,8 +7,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use sortie::{
     Artifact, BaseImageId, CampaignHandle, CampaignId, Catalog, ChannelId, Clock, CollectionId,
     Command, CommandError, CommandId, Device, DeviceId, Driver, Engine, EngineBuilder, EventStore,
-    Fatal, GroupId, Health, Inventory, MemoryInventory, MemoryStore, NewCampaign, OperationId,
-    Preview, Progress, Push, QueryError, StartError, Stopped, SystemModelId, Transport, Watch,
+    Fatal, GroupId, Health, Inventory, MemoryInventory, MemoryStore, NewCampaign, OperationHandle,
+    OperationId, OperationWatch, Preview, Progress, Push, QueryError, StartError, Stopped,
+    SystemModelId, Transport, Watch,
 };
 
 fn handle<T: Clone + Debug + Send + Sync + Unpin + 'static>() {}
@@ -27,6 +28,7 @@ fn error<T: std::error::Error + Send + Sync + 'static>() {}
 fn the_auto_traits_are_as_promised() {
     handle::<Engine>();
     handle::<CampaignHandle>();
+    handle::<OperationHandle>();
     handle::<MemoryStore>();
     handle::<MemoryInventory>();
     sent::<EngineBuilder>();
@@ -34,6 +36,7 @@ fn the_auto_traits_are_as_promised() {
     sent::<Command<()>>();
     sent::<Command<CampaignHandle>>();
     sent::<Watch>();
+    sent::<OperationWatch>();
     stream::<Watch>();
     port::<dyn EventStore>();
     port::<dyn Inventory>();
@@ -79,6 +82,10 @@ fn the_futures_of_an_engine_can_be_spawned() {
             let _ = engine.shutdown().await;
             let _ = campaign.finished().await;
             let _ = campaign.watch().next().await;
+            if let Ok(operation) = campaign.operation(&"gw".parse().unwrap()).await {
+                let _ = operation.watch().next().await;
+                let _ = operation.finished().await;
+            }
         });
     }
     // That it compiles is the test.

@@ -59,11 +59,10 @@ async fn m_a_base_image_is_sent_to_one_device_and_its_word_ends_it() {
     assert_eq!(row.reason, Some(TargetReason::Updated));
     assert_eq!(bed.fleet().operations_seen(), 1);
     let again = bed.engine();
-    let StreamId::Manual(id) = operation.stream() else {
-        panic!("{}", operation.stream())
-    };
+    let id = operation.manual_id().unwrap();
+    assert_eq!(operation.stream(), StreamId::Manual(id));
     let found = bed.run(again.operation(id)).await.unwrap();
-    assert_eq!(bed.run(found.row()).await.unwrap(), row);
+    assert_eq!(bed.run(found.target()).await.unwrap(), row);
     let story = bed.run(found.explain()).await.unwrap().to_string();
     assert!(story.contains("successful, updated"), "{story}");
     let device = gateway(1);
@@ -73,6 +72,26 @@ async fn m_a_base_image_is_sent_to_one_device_and_its_word_ends_it() {
         .unwrap();
     assert_eq!(history.len(), 1);
     assert_eq!(history[0].stream, operation.stream());
+}
+
+#[tokio::test]
+async fn a_watch_shows_what_the_device_says_on_the_way() {
+    let mut bed = bed(1).await;
+    hear(&mut bed).await;
+    let operation = bed.run(bed.engine().manual_update(image(1))).await.unwrap();
+    let mut watch = operation.watch();
+    let rows = async {
+        let mut rows = vec![];
+        while let Some(row) = watch.next().await {
+            rows.push(row);
+        }
+        rows
+    };
+    let rows = bed.run(rows).await;
+    assert_eq!(rows.last().unwrap().status, TargetStatus::Successful);
+    let heard: Vec<_> = rows.iter().filter_map(|row| row.heard).collect();
+    let on_the_way = heard.iter().filter(|status| !status.is_terminal()).count();
+    assert!(on_the_way >= 3, "{heard:?}");
 }
 
 #[tokio::test]
@@ -158,7 +177,7 @@ async fn o2_a_manual_update_that_waits_goes_before_the_campaign_once_the_device_
     bed.run(first.finished()).await.unwrap();
     hear(&mut bed).await;
     assert_eq!(
-        bed.run(manual.row()).await.unwrap().status,
+        bed.run(manual.target()).await.unwrap().status,
         TargetStatus::InProgress
     );
 }
@@ -196,7 +215,7 @@ async fn x2_a_waiting_update_is_cancelled_at_once_and_one_under_way_by_the_devic
         .await
         .unwrap();
     bed.run(waiting.cancel()).await.unwrap();
-    let row = bed.run(waiting.row()).await.unwrap();
+    let row = bed.run(waiting.target()).await.unwrap();
     assert_eq!(row.reason, Some(TargetReason::Canceled));
     let stalled = bed.run(bed.engine().manual_update(image(2))).await.unwrap();
     bed.run_for(MINUTES(1)).await;
@@ -304,9 +323,8 @@ async fn k1_a_command_that_changes_nothing_is_recorded_too_so_that_its_repeat_is
     bed.run(operation.cancel()).await.unwrap_err();
     bed.run(operation.cancel().id(second)).await.unwrap();
     bed.crash_and_restart().await.unwrap();
-    let StreamId::Manual(id) = operation.stream() else {
-        panic!("{}", operation.stream())
-    };
+    let id = operation.manual_id().unwrap();
+    assert_eq!(operation.stream(), StreamId::Manual(id));
     let operation = bed.engine();
     let operation = bed.run(operation.operation(id)).await.unwrap();
     bed.run(operation.cancel().id(second)).await.unwrap();
