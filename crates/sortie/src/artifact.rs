@@ -7,12 +7,15 @@ use std::{
     thread,
 };
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256 as Hasher};
 use sortie_core::Sha256;
 use tokio::sync::oneshot;
 
-/// Where an image's bytes are, and what must be found there: URL, size and SHA-256.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where an image's bytes are, and what must be found there: URL, size and SHA-256. In serde an object
+/// with `url`, `size` and `sha256`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Artifact {
     inner: sortie_core::catalog::Artifact,
 }

@@ -1,6 +1,8 @@
 //! Errors, told apart by what the caller does next.
 
-use sortie_core::{Invalid, ParseError, Rejection, StreamId};
+use sortie_core::{
+    Invalid, ParseError, Rejection, RequirementError, SelectorError, StreamId, TimestampError,
+};
 use sortie_engine::{
     driver::{CallError, Fatal, Stopped},
     node::Refusal,
@@ -146,6 +148,18 @@ pub enum Error {
     /// A name or id is malformed.
     #[error(transparent)]
     Parse(#[from] ParseError),
+    /// A time is malformed.
+    #[error(transparent)]
+    Timestamp(#[from] TimestampError),
+    /// A selector is malformed.
+    #[error(transparent)]
+    Selector(#[from] SelectorError),
+    /// A Version Requirement is malformed.
+    #[error(transparent)]
+    Requirement(#[from] RequirementError),
+    /// A message of a device is malformed.
+    #[error(transparent)]
+    Decode(#[from] sortie_protocol::DecodeError),
     /// A file could not be hashed.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -164,10 +178,17 @@ pub enum Error {
     /// A device table could not be read or written.
     #[error(transparent)]
     Inventory(#[from] sortie_ports::InventoryError),
+    /// The log could not be read.
+    #[error(transparent)]
+    Read(#[from] sortie_ports::ReadError),
     /// The log could not be opened.
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
     Open(#[from] sortie_sqlite::OpenError),
+    /// The log is not what was written, or could not be looked through.
+    #[cfg(feature = "sqlite")]
+    #[error(transparent)]
+    Verify(#[from] sortie_sqlite::VerifyError),
     /// A setting of the MQTT transport is not usable.
     #[cfg(feature = "mqtt")]
     #[error(transparent)]

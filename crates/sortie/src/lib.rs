@@ -245,7 +245,7 @@ pub use watch::Watch;
 
 #[doc(no_inline)]
 pub use async_trait::async_trait;
-pub use sortie_core::campaign::{CommandKind, DeviceWord, End};
+pub use sortie_core::campaign::{CommandKind, DeviceWord, End, ImageCopy, PushSpec};
 pub use sortie_core::catalog::{
     Language, NewBaseImage, NewChannel, NewCollection, NewGroup, NewSystemModel,
 };
@@ -253,11 +253,11 @@ pub use sortie_core::explain::{
     By, Ending, Explanation, Happened, HistoryOperation, HistoryRow, Step, Wait, Waiting,
 };
 pub use sortie_core::{
-    Actor, AttributeValue, BaseImageId, CampaignEvent, CampaignId, Catalog, CatalogEvent,
-    CatalogItem, CatalogState, CatalogUser, ChannelId, ClaimChange, ClaimRow, CollectionId,
-    CommandId, Counts, Device, DeviceError, DeviceId, Event, FieldError, GroupId, Invalid,
-    ManualSource, ManualUpdate, ManualUpdateId, NewCampaign, NewManualUpdate, Number, OperationId,
-    Outcome as CampaignOutcome, ParseError, Push, Rejection, Sha256, Start,
+    Actor, AttributeValue, BaseImageId, CampaignEvent, CampaignId, CampaignSpec, Catalog,
+    CatalogEvent, CatalogItem, CatalogState, CatalogUser, ChannelId, ClaimChange, ClaimPhase,
+    ClaimRow, CollectionId, CommandId, Counts, Device, DeviceError, DeviceId, Event, FieldError,
+    GroupId, Invalid, ManualSource, ManualUpdate, ManualUpdateId, NewCampaign, NewManualUpdate,
+    Number, OperationId, Outcome as CampaignOutcome, ParseError, Push, Rejection, Sha256, Start,
     Status as CampaignStatus, StreamId, SystemModelId, TargetIndex, TargetReason, TargetStatus,
     Timestamp, TimestampError,
 };
@@ -270,14 +270,15 @@ pub use sortie_mqtt::{Mqtt, MqttError};
 pub use sortie_ports::{
     Append, AppendError, BoxError, Clock, Commit, Delivery, DevicePage, EventStore, Forget, Inbox,
     Inventory, InventoryError, MemoryInventory, MemoryStore, Page, ReadError, RecordedCommand,
-    Registers, Request, Transport, TransportError, Uploads, Version,
+    Registers, Request, Transport, TransportError, Uploads, Version, codec,
 };
 pub use sortie_protocol::{
-    BaseImage, Birth, Generation, Presence, Progress as DeviceProgress, Report,
-    Request as RequestBody, Route, Status as DeviceStatus, StatusCode,
+    Allow, ArtifactRef, BaseImage, Birth, DecodeError, Generation, IdError, Presence,
+    Progress as DeviceProgress, Reason as DeviceReason, Report, Request as RequestBody, Route,
+    Status as DeviceStatus, StatusCode, Update,
 };
 #[cfg(feature = "sqlite")]
-pub use sortie_sqlite::{Devices, OpenError, Sqlite};
+pub use sortie_sqlite::{Devices, Holder, OpenError, Sqlite, Verified, VerifyError};
 pub use uuid::Uuid;
 
 /// What [`CatalogState`] is made of.
@@ -285,7 +286,7 @@ pub mod catalog {
     pub use sortie_core::catalog::{
         Artifact, BaseImage, Channel, Collection, Draft, Group, SystemModel,
     };
-    pub use sortie_core::{Selector, VersionRequirement};
+    pub use sortie_core::{RequirementError, Selector, SelectorError, VersionRequirement};
 }
 
 #[cfg(all(doctest, feature = "sqlite", feature = "mqtt"))]

@@ -77,7 +77,7 @@ impl OperationHandle {
         self.found(self.handle.ask(self.stream, self.row()).await?)
     }
 
-    /// As [`Self::target`], also when the log is away and comes back; `Unavailable` while it is halted.
+    /// As [`Self::target`], for as long as it takes: never `Unavailable`.
     pub(crate) async fn target_patiently(&self) -> Result<TargetRow, QueryError> {
         self.found(self.handle.ask_patiently(self.stream, self.row()).await?)
     }
@@ -122,7 +122,7 @@ impl OperationHandle {
     /// has left the target idle (L5). An outage of the store ends no wait.
     ///
     /// # Errors
-    /// [`QueryError::Stopped`], if the engine stops before.
+    /// [`QueryError::Stopped`], if the engine stops before, or [`QueryError::Halted`].
     pub async fn finished(&self) -> Result<TargetRow, QueryError> {
         self.watch().end().await
     }

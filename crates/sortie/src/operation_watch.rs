@@ -9,8 +9,8 @@ use crate::{OperationHandle, QueryError, TargetRow};
 
 /// Where an operation is: first the present, then the newest row after each change of it that was
 /// committed (its device acknowledged it, downloads, it is being cancelled …); what came between is left
-/// out. It ends with the outcome, with its campaign if that leaves the target idle, or with the engine,
-/// which it keeps alive as the handle does.
+/// out. It ends with the outcome, with its campaign if that leaves the target idle or is halted, or
+/// with the engine, which it keeps alive as the handle does.
 #[must_use = "a watch shows nothing until it is polled"]
 pub struct OperationWatch {
     operation: OperationHandle,
@@ -66,15 +66,9 @@ impl OperationWatch {
             progress = self.operation.subscribe().await?;
         }
         let campaign_is_over = progress.borrow_and_update().is_over();
-        match self.operation.target_patiently().await {
-            Ok(row) => {
-                self.over = row.status.is_terminal() || campaign_is_over;
-                self.shown = Some(row);
-            }
-            // It is halted: going on is a change.
-            Err(QueryError::Unavailable(_)) => {}
-            Err(error) => return Err(error),
-        }
+        let row = self.operation.target_patiently().await?;
+        self.over = row.status.is_terminal() || campaign_is_over;
+        self.shown = Some(row);
         self.progress = progress;
         Ok(())
     }

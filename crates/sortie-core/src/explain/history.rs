@@ -9,12 +9,12 @@ use crate::{
     BaseImageId, OperationId, StreamId, TargetIndex, TargetReason, TargetStatus, Timestamp,
 };
 
-/// One campaign that had a device as a target.
+/// One campaign that had a device as a target, or one manual update of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct HistoryRow {
-    /// The campaign's stream.
+    /// The stream of the campaign or manual update.
     pub stream: StreamId,
     /// Its name.
     pub name: String,
@@ -26,7 +26,7 @@ pub struct HistoryRow {
     pub status: Option<TargetStatus>,
     /// Why.
     pub reason: Option<TargetReason>,
-    /// When the campaign started.
+    /// When the campaign started, or the manual update was asked for.
     pub started_at: Option<Timestamp>,
     /// When the target ended; `None`: it goes on, or was never attempted.
     pub ended_at: Option<Timestamp>,
@@ -66,7 +66,9 @@ impl From<&Explanation> for HistoryRow {
         };
         for step in &story.steps {
             match &step.what {
-                Happened::Snapshotted { .. } => row.started_at = Some(step.at),
+                Happened::Snapshotted { .. } | Happened::ManualRequested { .. } => {
+                    row.started_at = Some(step.at);
+                }
                 Happened::OperationStarted {
                     operation,
                     decided_on,

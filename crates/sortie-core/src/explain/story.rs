@@ -367,7 +367,7 @@ impl Story {
     /// M: its device is the only target.
     fn manual(&mut self, at: Timestamp, update: &ManualUpdate, by: Vec<By>) {
         let source = update.source.to_string();
-        self.name = Some(format!("manual update: {source}"));
+        self.name = Some(update.name());
         self.mechanism = Some(update.mechanism());
         if let ManualSource::BaseImage { base_image, image } = &update.source {
             self.base_image = Some(base_image.clone());

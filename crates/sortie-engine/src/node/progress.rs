@@ -20,7 +20,7 @@ pub type Kinds = Vec<((TargetStatus, Option<TargetReason>), u32)>;
 pub struct Progress {
     /// The campaign.
     pub campaign: CampaignId,
-    /// Its name.
+    /// Its name; of a manual update, what it sends.
     pub name: String,
     /// Its status.
     pub status: Status,
@@ -135,7 +135,7 @@ impl Node {
         let spec = state.spec().filter(|_| !state.is_deleted());
         let name = spec
             .map(|spec| spec.name.clone())
-            .or_else(|| Some(state.manual()?.device.to_string()));
+            .or_else(|| Some(state.manual()?.name()));
         let (Some(name), Some(mechanism)) = (name, state.mechanism()) else {
             if slot.progress.take().is_some() {
                 self.outputs.push_back(NodeOutput::Progress(stream));

@@ -15,6 +15,7 @@ mod explain;
 mod hub;
 mod log;
 mod operation;
+mod own_store;
 mod ports;
 mod starts;
 mod traits;

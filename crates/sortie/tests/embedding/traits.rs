@@ -7,9 +7,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use sortie::{
     Artifact, BaseImageId, CampaignHandle, CampaignId, Catalog, ChannelId, Clock, CollectionId,
     Command, CommandError, CommandId, Device, DeviceId, Driver, Engine, EngineBuilder, EventStore,
-    Fatal, GroupId, Health, Inventory, MemoryInventory, MemoryStore, NewCampaign, OperationHandle,
-    OperationId, OperationWatch, Preview, Progress, Push, QueryError, StartError, Stopped,
-    SystemModelId, Transport, Watch,
+    Fatal, GroupId, Health, Inventory, MemoryInventory, MemoryStore, NewCampaign, NewManualUpdate,
+    OperationHandle, OperationId, OperationWatch, Preview, Progress, Push, QueryError, StartError,
+    Stopped, SystemModelId, Transport, Watch,
 };
 
 fn handle<T: Clone + Debug + Send + Sync + Unpin + 'static>() {}
@@ -20,6 +20,7 @@ fn id<
     T: Clone + Ord + std::hash::Hash + Serialize + DeserializeOwned + std::str::FromStr + Display,
 >() {
 }
+fn serde<T: Serialize + DeserializeOwned>() {}
 fn answer<T: Clone + Send + Display + Serialize>() {}
 fn stream<T: Stream<Item = Progress> + Unpin>() {}
 fn error<T: std::error::Error + Send + Sync + 'static>() {}
@@ -45,6 +46,12 @@ fn the_auto_traits_are_as_promised() {
     value::<Catalog>();
     value::<Device>();
     value::<Artifact>();
+    serde::<Artifact>();
+    serde::<Catalog>();
+    serde::<Device>();
+    serde::<NewCampaign>();
+    serde::<NewManualUpdate>();
+    serde::<Push>();
     value::<NewCampaign>();
     value::<Push>();
     value::<Stopped>();
@@ -99,4 +106,17 @@ fn the_auto_traits_of_the_adapters_are_as_promised() {
     error::<sortie::OpenError>();
     #[cfg(feature = "mqtt")]
     handle::<sortie::Mqtt>();
+}
+
+// That it compiles is the test: whatever fails in a `main`, `?` is enough.
+#[expect(dead_code, reason = "it is compiled, not run")]
+async fn the_sum_of_all_errors_takes_each() -> Result<(), sortie::Error> {
+    #[cfg(feature = "sqlite")]
+    sortie::Sqlite::open("sortie.db").await?.verify().await?;
+    "2026-01-01T00:00:00Z".parse::<sortie::Timestamp>()?;
+    r#""pilot" in tags"#.parse::<sortie::catalog::Selector>()?;
+    ">= 1.0.0".parse::<sortie::catalog::VersionRequirement>()?;
+    sortie::Report::from_json(b"{}")?;
+    sortie::codec::decode(sortie::StreamId::Catalog, sortie::codec::SCHEMA, "[]")?;
+    Ok(())
 }

@@ -53,6 +53,7 @@ async fn hear(bed: &mut Bed) {
 async fn m_a_base_image_is_sent_to_one_device_and_its_word_ends_it() {
     let mut bed = bed(2).await;
     hear(&mut bed).await;
+    let asked = bed.clock().now();
     let operation = bed.run(bed.engine().manual_update(image(1))).await.unwrap();
     let row = bed.run(operation.finished()).await.unwrap();
     assert_eq!(row.status, TargetStatus::Successful);
@@ -72,6 +73,8 @@ async fn m_a_base_image_is_sent_to_one_device_and_its_word_ends_it() {
         .unwrap();
     assert_eq!(history.len(), 1);
     assert_eq!(history[0].stream, operation.stream());
+    assert_eq!(history[0].started_at, Some(asked));
+    assert_eq!(history[0].name, "manual update: gateway-os@1.4.0");
 }
 
 #[tokio::test]
@@ -168,7 +171,7 @@ async fn o2_a_manual_update_that_waits_goes_before_the_campaign_once_the_device_
     let first = bed.run(my_app::roll_out(bed.engine())).await.unwrap();
     hear(&mut bed).await;
     let second = pilot().id(sortie::CampaignId::from_name("second"));
-    bed.run(bed.engine().create_campaign(second)).await.unwrap();
+    let second = bed.run(bed.engine().create_campaign(second)).await.unwrap();
     let until = later(&bed, 60);
     let manual = bed
         .run(bed.engine().manual_update(image(1).wait_until(until)))
@@ -180,6 +183,9 @@ async fn o2_a_manual_update_that_waits_goes_before_the_campaign_once_the_device_
         bed.run(manual.target()).await.unwrap().status,
         TargetStatus::InProgress
     );
+    let story = bed.run(second.explain(&gateway(1))).await.unwrap();
+    let holder = r#"of "manual update: gateway-os@1.4.0" (manual/"#;
+    assert!(story.to_string().contains(holder), "{story}");
 }
 
 #[tokio::test]

@@ -122,6 +122,11 @@ pub struct ManualUpdate {
 }
 
 impl ManualUpdate {
+    /// What people call it, where a campaign has its name.
+    pub fn name(&self) -> String {
+        format!("manual update: {}", self.source)
+    }
+
     /// The mechanism of a campaign that would do the same: no limit, no threshold, no retry (M3).
     pub(crate) fn mechanism(&self) -> PushSpec {
         PushSpec {
