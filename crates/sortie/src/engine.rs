@@ -105,7 +105,9 @@ impl Engine {
     /// Says that a device was removed from your device table (D1): its idle targets fail
     /// (`device_removed`, not counted), its operation under way is cancelled, and then all that is
     /// retained of it is deleted. Without being told, the engine finds out before it pushes to it.
-    /// Answered once it is in the log of every campaign that is concerned. Saying it again is harmless.
+    /// Answered once it is in the log of every campaign that is concerned, but for those that are halted
+    /// and can record nothing: say it again, as a new command, after the restart that they need. Saying it
+    /// again is harmless.
     pub fn device_removed(&self, device: &DeviceId) -> Command<()> {
         let what = NodeCommand::DeviceRemoved(device.clone());
         Command::new(&self.handle, what, accepted)

@@ -113,15 +113,17 @@ pub enum Rejection {
     /// The image is of another System Model than the device, or nobody knows of which: it could brick
     /// the device (M1).
     #[error(
-        "the image is for {}, the device is {}: it could brick the device, which needs an explicit acknowledgement",
-        .image.as_deref().unwrap_or("an unknown System Model"),
-        .device.as_deref().unwrap_or("of an unknown System Model")
+        "the image is for {}, the device {device} is {}: it could brick the device, which needs an explicit acknowledgement",
+        .image_model.as_deref().unwrap_or("an unknown System Model"),
+        .device_model.as_deref().unwrap_or("of an unknown System Model")
     )]
     RiskNotAcknowledged {
+        /// The device.
+        device: DeviceId,
         /// The image's System Model, if it is known.
-        image: Option<String>,
+        image_model: Option<String>,
         /// The device's System Model, if it is known.
-        device: Option<String>,
+        device_model: Option<String>,
     },
     /// The device is not known to be online, and the update was not told to wait (M3).
     #[error("the device {device} is not online, and the update was not told to wait")]
@@ -144,8 +146,10 @@ pub enum Rejection {
         target: TargetIndex,
     },
     /// No operation is under way on the target (X4).
-    #[error("cannot cancel the operation: the target is {status}")]
+    #[error("cannot cancel the operation on {device}: the target is {status}")]
     NothingUnderWay {
+        /// The target's device.
+        device: DeviceId,
         /// Where the target is.
         status: TargetStatus,
     },

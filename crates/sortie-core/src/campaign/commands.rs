@@ -116,12 +116,11 @@ impl Campaign {
         index: TargetIndex,
         d: &mut Deciding<'_>,
     ) -> Result<(), Rejection> {
-        let target = self
-            .state
-            .target(index)
-            .ok_or(Rejection::NoTarget { target: index })?;
+        let target = self.state.target(index).zip(self.state.device(index));
+        let (target, device) = target.ok_or(Rejection::NoTarget { target: index })?;
         if target.status != TargetStatus::InProgress {
             return Err(Rejection::NothingUnderWay {
+                device: device.clone(),
                 status: target.status,
             });
         }

@@ -14,7 +14,7 @@ use sortie_engine::node::{
     Clocks, Command, Config, Done, Node, NodeCommand, NodeInput, NodeOutput, Notice, Progress,
     Query, Refusal, View,
 };
-use sortie_ports::{Delivery, MemoryStore, ReadError, Registers, Request};
+use sortie_ports::{AppendError, Delivery, MemoryStore, ReadError, Registers, Request};
 use sortie_protocol::{
     BaseImage, Birth, Generation, Presence, Progress as SignOfLife, Report, Route,
     Status as DeviceStatus, Uuid,
@@ -25,6 +25,8 @@ pub(crate) struct Bed {
     pub(crate) store: MemoryStore,
     /// Streams that can't be read.
     pub(crate) unreadable: BTreeSet<StreamId>,
+    /// Streams whose appends can never be stored.
+    pub(crate) unwritable: BTreeSet<StreamId>,
     /// How often each was read from its start.
     pub(crate) folds: BTreeMap<StreamId, usize>,
     /// What was said for the application's log.
@@ -55,6 +57,7 @@ impl Bed {
             node: Node::new(config(0), clocks(Duration::ZERO)),
             store,
             unreadable: BTreeSet::new(),
+            unwritable: BTreeSet::new(),
             folds: BTreeMap::new(),
             notices: vec![],
             outside_away: false,
@@ -94,6 +97,9 @@ impl Bed {
 
     fn perform(&mut self, output: NodeOutput) -> Option<NodeInput> {
         Some(match output {
+            NodeOutput::Append(append) if self.unwritable.contains(&append.stream) => {
+                NodeInput::Appended(append.stream, Err(AppendError::Invalid("no".into())))
+            }
             NodeOutput::Append(append) => {
                 let stream = append.stream;
                 NodeInput::Appended(stream, self.store.append_one(append))

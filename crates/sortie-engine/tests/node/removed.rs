@@ -59,3 +59,32 @@ fn k1_a_removal_that_concerns_no_campaign_is_carried_out_once() {
     tell(&mut bed, "gone");
     assert_eq!((bed.progress(a).idle, recorded_in_catalog(&bed)), (1, 1));
 }
+
+/// Campaign `a` is halted while one of its two devices is removed, and the engine is started anew.
+fn removed_while_halted() -> (Bed, StreamId) {
+    let mut bed = Bed::new(2);
+    let a = bed.campaign("a");
+    bed.unwritable.insert(a);
+    bed.online(2);
+    assert!(bed.progress(a).halted.is_some());
+    bed.devices.remove(&device(1));
+    tell(&mut bed, "gone");
+    bed.unwritable.clear();
+    bed.restart();
+    assert_eq!((bed.progress(a).idle, bed.progress(a).halted), (2, None));
+    (bed, a)
+}
+
+#[test]
+fn d1_a_campaign_that_was_halted_finds_out_before_it_pushes() {
+    let (mut bed, a) = removed_while_halted();
+    bed.online(1);
+    assert_eq!((bed.progress(a).failed, bed.written.len()), (1, 0));
+}
+
+#[test]
+fn d1_a_campaign_that_was_halted_hears_of_it_when_it_is_said_again() {
+    let (mut bed, a) = removed_while_halted();
+    tell(&mut bed, "gone, I said");
+    assert_eq!((bed.progress(a).failed, bed.progress(a).idle), (1, 1));
+}

@@ -109,7 +109,11 @@ async fn m1_an_image_of_an_unknown_system_model_needs_an_acknowledgement_which_t
         matches!(why, Rejection::RiskNotAcknowledged { .. }),
         "{why}"
     );
-    assert!(why.to_string().contains("brick"), "{why}");
+    let text = why.to_string();
+    assert!(
+        text.contains("the device gw-0001 is ") && text.contains("brick"),
+        "{text}"
+    );
     let update = url(1).acknowledge_risk();
     let operation = bed.run(bed.engine().manual_update(update)).await.unwrap();
     let log = bed.log().read_now(operation.stream(), 0, 10);

@@ -28,8 +28,9 @@ impl ManualUpdate {
         let risky = image_model.is_none() || image_model != device_model;
         if risky && !self.risk_acknowledged {
             return Err(Rejection::RiskNotAcknowledged {
-                image: image_model.map(Into::into),
-                device: device_model.map(Into::into),
+                device: self.device.clone(),
+                image_model: image_model.map(Into::into),
+                device_model: device_model.map(Into::into),
             });
         }
         if self.waits(now) {

@@ -134,6 +134,9 @@ pub(crate) fn refused(rejection: &Rejection) -> String {
         Rejection::NoCampaign { .. } => "there is no such stream".into(),
         Rejection::NotForManual { .. } => "it can only be cancelled".into(),
         Rejection::RiskNotAcknowledged { .. } => "the risk is not acknowledged".into(),
+        Rejection::NothingUnderWay { status, .. } => {
+            format!("cannot cancel the operation: the target is {status}")
+        }
         Rejection::DeviceOffline { .. } => "the device is not online".into(),
         Rejection::DeviceHeld { .. } => "the device is held".into(),
         other => other.to_string(),
