@@ -5,19 +5,20 @@
 //!                                    └─▶ targets whose request register is to be written
 //! ```
 //!
-//! - `event.rs`: what is recorded. `state.rs`: the fold, with `status.rs`, `counts.rs`, `target.rs`;
-//!   `register.rs`: what a device is to be told by it. `spec.rs`: what a campaign is made of.
-//! - `decide.rs`: what an input leads to; of a command in `commands.rs`, of a device's word in
+//! - `spec.rs`: what a campaign is made of. `command.rs`: what a person may ask of it, and the refusals.
+//! - `event.rs`: what is recorded. `state.rs`: the fold, with `status.rs`, `reason.rs`, `target.rs` and
+//!   the counters of `counts.rs` and `kinds.rs`; `register.rs`: what a device is to be told by it.
+//! - `decide.rs`: what an input leads to; of a command in `obey.rs`, of a device's word in
 //!   `report.rs`, of a timer in `expire.rs`, of a turn to be pushed in `push.rs` and
 //!   `eligibility.rs` (rules E), of the snapshot in `start.rs`, of a removed device in `removed.rs`.
 //! - `manual/`: a Manual OTA Update is folded and decided as a campaign with one target.
 //! - `timers.rs`, `ready.rs`: what a running campaign keeps beside its state, built anew by
 //!   [`Campaign::arm`]; below them `due_queues.rs` and `index_set.rs`, which find what comes first in
 //!   constant steps.
+//! - `waits.rs`: what a target waits for now, which decides nothing.
 
 mod check;
 mod command;
-mod commands;
 mod committed;
 mod counts;
 mod decide;
@@ -28,6 +29,7 @@ mod expire;
 mod index_set;
 mod kinds;
 mod manual;
+mod obey;
 mod push;
 mod ready;
 mod reason;
