@@ -13,9 +13,7 @@ pub enum MqttError {
         why: &'static str,
     },
     /// An address that asks for TLS.
-    #[error(
-        "broker address {address:?} needs the feature `mqtt-tls`, which this build does not have"
-    )]
+    #[error("broker address {address:?} asks for TLS, which is not in this version yet")]
     Tls {
         /// The address, without its password.
         address: String,

@@ -18,6 +18,8 @@ pub type Version = u64;
 /// - answers `Ok` only once the append survives what the store promises to survive;
 /// - refuses an append whose `expected` version is not the stream's, also when two writers race;
 /// - refuses an append whose epoch is lower than one that the stream has seen;
+/// - refuses as [`AppendError::Claimed`], with all rows that don't fit, an append of which a claim does
+///   not ([`ClaimChange::fits`]);
 /// - shows a reader only what is durable, in order, without gaps.
 #[async_trait]
 pub trait EventStore: Debug + Send + Sync + 'static {

@@ -88,8 +88,8 @@ impl Mqtt {
     /// percent-encoded.
     ///
     /// # Errors
-    /// [`MqttError`], which names the address and what is wrong with it. TLS (`mqtts://`) needs
-    /// the feature `mqtt-tls`.
+    /// [`MqttError`], which names the address and what is wrong with it. TLS (`mqtts://`)
+    /// is not in this version yet.
     pub fn new(address: &str) -> Result<Self, MqttError> {
         let address = Address::parse(address)?;
         Ok(Self {
