@@ -37,7 +37,7 @@ async fn each_device_has_the_story_of_its_end() {
         (
             "silent in \"Pilot\": failed, request_timeout",
             &[
-                "no word on the request, written 4 times, 5 min each; without a word of the device, which may still be installing (P4)",
+                "no word on the request, written 4 times, 5 min each; the device may still be installing (P4)",
                 "P4  no word yet: request written again, 3 of 3 (until ",
                 ", abandoned: it may still be installing, and holds up nobody (O4)",
             ],
@@ -77,7 +77,7 @@ async fn each_device_has_the_story_of_its_end() {
         ),
         (
             "bricked in \"Shop\": failed, system_rollback",
-            &["F1  campaign failed: 1 of 2 targets have failed, more than 0 %"],
+            &["F1  campaign failed: 1 of 2 targets failed, more than 0 %"],
         ),
         (
             "spared in \"Shop\": idle",

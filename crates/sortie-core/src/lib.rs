@@ -4,6 +4,15 @@
 //! takes inputs and the time, and answers with events to append; the log of those events is the
 //! truth, and [`State`] is the fold over it. Start reading at [`campaign`].
 //!
+//! - [`campaign`]: one Update Campaign, or one Manual OTA Update: its events, fold and decisions.
+//! - [`catalog`]: System Models, Collections, Base Images, Groups and Channels, folded in the same way.
+//! - [`explain`]: why a target is where it is, from the log, and what it waits for, from live state.
+//! - `selector/`, `version/`, `attribute/`: the two small languages ([`Selector`],
+//!   [`VersionRequirement`]) and what they look at.
+//! - `fleet.rs`: what is heard of devices ([`Fleet`]). `claim.rs`: which operation a device's request
+//!   register belongs to ([`ClaimRow`]).
+//! - [`phrase`]: numbers as people read them.
+//!
 //! Rules are named as in `docs/rules.md` (`E4`, `P2`, …).
 #![forbid(unsafe_code)]
 
@@ -19,6 +28,7 @@ mod fleet;
 mod golden;
 mod ids;
 mod invalid;
+pub mod phrase;
 mod selector;
 mod stream;
 mod text;

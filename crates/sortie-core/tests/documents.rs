@@ -1,11 +1,16 @@
-//! The rules that comments, stories and documents name are defined in docs/rules.md or, the device's,
-//! in docs/device-protocol.md.
+//! The documents say what is true: the rules that comments, stories and documents name are defined in
+//! docs/rules.md or, the device's, in docs/device-protocol.md; docs/operations.md knows all waits.
 #![expect(clippy::unwrap_used, reason = "a test's helpers panic on purpose")]
 
 use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+};
+
+use sortie_core::{
+    OperationId, StreamId, Timestamp,
+    explain::{Wait, Waiting},
 };
 
 fn root() -> PathBuf {
@@ -85,4 +90,90 @@ fn every_rule_that_is_named_is_defined() {
         }
     }
     assert!(unknown.is_empty(), "{}", unknown.join("\n"));
+}
+
+/// One of each thing that a target can wait for.
+fn waits() -> Vec<Wait> {
+    let (at, operation) = (Timestamp(60_000), OperationId::default());
+    let (since, why) = (Some(Timestamp(0)), "why".to_owned());
+    let due_in_ms = Some(1_000);
+    vec![
+        Wait::StartByHand,
+        Wait::StartTime { at },
+        Wait::Inventory {
+            why: Some(why.clone()),
+        },
+        Wait::Resume,
+        Wait::Link { since },
+        Wait::Presence { link_since: since },
+        Wait::Online { since },
+        Wait::Held {
+            stream: StreamId::Catalog,
+            name: Some("Lab".into()),
+            operation,
+        },
+        Wait::Backoff {
+            nth: 1,
+            most: 10,
+            due_in_ms,
+        },
+        Wait::Slot {
+            in_progress: 50,
+            limit: 50,
+        },
+        Wait::Turn,
+        Wait::Acknowledgement {
+            operation: None,
+            nth: 0,
+            most: 3,
+            due_in_ms,
+        },
+        Wait::Advance {
+            operation: None,
+            heard: None,
+            due_in_ms,
+        },
+        Wait::CancelAnswer {
+            operation: None,
+            due_in_ms,
+        },
+        Wait::LateWord { operation },
+        Wait::Expiry { at },
+        Wait::Restart { why: why.clone() },
+        Wait::Log { why },
+    ]
+}
+
+#[test]
+fn the_operators_document_has_a_row_for_each_thing_that_is_waited_for() {
+    let Ok(document) = fs::read_to_string(root().join("docs/operations.md")) else {
+        // A packaged crate has no documents beside it.
+        return;
+    };
+    // `operation … of …`: what stands for the dots differs.
+    let cells = document.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows: Vec<&str> = cells
+        .filter_map(|cell| Some(cell.split_once('`')?.0))
+        .collect();
+    let fits = |said: &str, row: &str| {
+        let mut parts = row.split('…');
+        let Some(mut rest) = parts.next().and_then(|first| said.strip_prefix(first)) else {
+            return false;
+        };
+        let in_order = parts.all(|part| match rest.split_once(part) {
+            Some((_, after)) => {
+                rest = after;
+                true
+            }
+            None => false,
+        });
+        in_order && (rest.is_empty() || row.ends_with('…'))
+    };
+    let said = Waiting::new(Timestamp(0), waits()).to_string();
+    for line in said.lines().skip(1).map(str::trim_start) {
+        assert!(
+            rows.iter().any(|row| fits(line, row)),
+            "{line:?} has no row"
+        );
+    }
 }

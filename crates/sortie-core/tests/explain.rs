@@ -181,7 +181,7 @@ fn p4_retries_are_counted_not_told_again_and_a_restart_is_told() {
     let story = told(&commits[..6]);
     let text = story.to_string();
     assert!(
-        text.contains("no word on the request, written 4 times, 5 min each; without a word of the device, which may still be installing (P4)"),
+        text.contains("no word on the request, written 4 times, 5 min each; the device may still be installing (P4)"),
         "{text}"
     );
     let told = told(&commits);
@@ -285,6 +285,72 @@ fn m3_a_manual_update_tells_its_story_in_a_stream_of_its_own() {
     }
 }
 
+/// The story of `d1`, whose manual update ends so at once.
+fn manual(end: CampaignEvent) -> String {
+    let artifact = Artifact::new("http://h/a", 1, Sha256([1; 32]));
+    let draft = NewManualUpdate::url(device(1), artifact).acknowledge_risk();
+    let update = Box::new(draft.validate(None).unwrap());
+    let asked_for = CampaignEvent::ManualUpdateRequested { update };
+    let stream = StreamId::Manual(ManualUpdateId::from_name("m"));
+    let mut story = Story::new(stream, device(1));
+    let events = [owned(1), asked_for, pushed(TargetIndex(0), 1), end];
+    story.commit(Timestamp(1_000), &[by("anna")], events.iter());
+    story.end().unwrap().to_string()
+}
+
+#[test]
+fn m3_a_busy_device_ends_a_manual_update_by_that_rule_after_no_further_try() {
+    let busy = word(Word::Failure, Some(StatusCode::UpdateAlreadyInProgress), "");
+    let reason = TargetReason::DeviceBusy;
+    let text = manual(failed(TargetIndex(0), reason, End::Answered, Some(busy)));
+    for line in [
+        "\n  the device was busy, and it is not tried again (M3)",
+        "M3  device: failure UpdateAlreadyInProgress; failed: device_busy",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn p4_a_request_that_was_written_once_was_not_written_1_times() {
+    let reason = TargetReason::RequestTimeout;
+    let story = told(&[(
+        &[],
+        &[pushed(OWN, 1), failed(OWN, reason, End::Abandoned, None)],
+    )]);
+    let text = story.to_string();
+    let why = "\n  no word on the request within 5 min; the device may still be installing (P4)";
+    assert!(text.contains(why), "{text}");
+}
+
+#[test]
+fn s2_f1_a_campaign_with_one_target_has_no_targets() {
+    let mut story = Story::new(StreamId::Campaign(CampaignId::from_name("c")), device(0));
+    let devices = vec![device(0)];
+    let busy = failed(
+        TargetIndex(0),
+        TargetReason::DeviceBusy,
+        End::Answered,
+        None,
+    );
+    let events = [
+        created(),
+        CampaignEvent::TargetsAdded { devices },
+        started(),
+        pushed(TargetIndex(0), 1),
+        busy,
+        CampaignEvent::CampaignFailed,
+    ];
+    story.commit(Timestamp(0), &[], events.iter());
+    let text = story.end().unwrap().to_string();
+    for line in [
+        "S2  campaign started: its only target",
+        "F1  campaign failed: 1 of 1 target failed, more than 33.5 %",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+}
+
 #[test]
 fn k1_who_asked_is_told_command_by_command_also_of_one_commit() {
     let pause = CampaignEvent::CampaignPausing;
@@ -338,7 +404,7 @@ fn l5_a_target_that_was_never_tried_says_what_came_before_its_turn() {
         &[
             "d1 in \"Pilot\": idle",
             "not attempted: the campaign failed before its turn came (L5)",
-            "00:00:04.000Z  F1  campaign failed: 2 of 3 targets have failed, more than 33.5 %",
+            "00:00:04.000Z  F1  campaign failed: 2 of 3 targets failed, more than 33.5 %",
         ],
     );
     // And the one whose failure was too many is told so, too.

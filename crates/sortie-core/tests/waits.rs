@@ -7,7 +7,7 @@ use sortie_core::{
     TargetIndex, Timestamp,
     campaign::ImageCopy,
     catalog::Artifact,
-    explain::{Asked, Wait},
+    explain::{Live, Wait},
 };
 use sortie_protocol::{BaseImage, Birth, Report, Status as Word, StatusCode};
 use uuid::Uuid;
@@ -116,13 +116,13 @@ impl Scene {
     }
 
     fn waits(&self, target: u32) -> Vec<Wait> {
-        let asked = Asked {
+        let live = Live {
             fleet: &self.fleet,
             now: self.now,
             settling_ms: 0,
             start_trouble: Some("no route"),
         };
-        self.campaign.waits(Some(TargetIndex(target)), &asked)
+        self.campaign.waits(Some(TargetIndex(target)), &live)
     }
 
     fn operation(&self) -> Option<OperationId> {

@@ -144,6 +144,36 @@
 //! `click` is made once per click: the same [`CommandId`] again gets the first answer, so a repeat
 //! can't act twice.
 //!
+//! # What is stuck, and why
+//! ```no_run
+//! # use sortie::{Artifact, CampaignHandle, DeviceId, Engine, NewManualUpdate, TargetFilter, TargetStatus};
+//! async fn at_night(engine: &Engine, campaign: &CampaignHandle) -> Result<(), sortie::Error> {
+//!     println!("{}", engine.health().await); // link, log, inventory: since when, and why
+//!     for row in campaign.summary().await? {
+//!         println!("{} {:?}: {}", row.status, row.reason, row.count); // counted, at no cost
+//!     }
+//!     let failed = TargetFilter::new().status(TargetStatus::Failed);
+//!     for row in campaign.targets(&failed, None, 100).await?.rows {
+//!         println!("{}", campaign.explain(&row.device).await?); // its story, and what it waits for
+//!     }
+//!     Ok(())
+//! }
+//!
+//! /// One device beside all campaigns: a Manual OTA Update.
+//! async fn mend(engine: &Engine, device: DeviceId, image: Artifact) -> Result<(), sortie::Error> {
+//!     let update = NewManualUpdate::url(device.clone(), image).acknowledge_risk();
+//!     let operation = engine.manual_update(update).by("anna").await?;
+//!     operation.finished().await?;
+//!     println!("{}", operation.explain().await?);
+//!     let history = engine.device_history(&device, None, 10).await?; // all that was done to it
+//!     println!("{} updates", history.len());
+//!     Ok(())
+//! }
+//! # fn main() {}
+//! ```
+//! Stories name the rules that decided (`E4`): `docs/rules.md` in the repository has them all, and
+//! `docs/operations.md` says what to do about each thing that these print.
+//!
 //! # Testing your roll-out
 //! With feature `testing`, as a dev-dependency: the real engine on a log in memory, a fleet that does
 //! what your test says, and time that jumps from timer to timer. No sleep, no network, no flake.
@@ -204,7 +234,7 @@
 //! open `Sqlite` has two threads of its own, `sortie-sqlite-write` and `sortie-sqlite-read`;
 //! [`Artifact::of_file`] has one while it hashes, `sortie-hash`, and a shutdown two while the ports
 //! are dropped, `sortie-close` and `sortie-close-limit`. No signal handler, no global, no
-//! `spawn_blocking`, no environment variable. Events go to `tracing`.
+//! `spawn_blocking`, no environment variable. Log messages go to `tracing`.
 //!
 //! # Features
 //! | feature | default | gives |

@@ -5,7 +5,8 @@
 //!                                    └─▶ targets whose request register is to be written
 //! ```
 //!
-//! - `spec.rs`: what a campaign is made of. `command.rs`: what a person may ask of it, and the refusals.
+//! - `spec.rs`: what a campaign is made of; `check.rs`: a draft of it against the catalog. `command.rs`:
+//!   what a person may ask of it, and the refusals.
 //! - `event.rs`: what is recorded. `state.rs`: the fold, with `status.rs`, `reason.rs`, `target.rs` and
 //!   the counters of `counts.rs` and `kinds.rs`; `register.rs`: what a device is to be told by it.
 //! - `decide.rs`: what an input leads to; of a command in `obey.rs`, of a device's word in
@@ -13,8 +14,8 @@
 //!   `eligibility.rs` (rules E), of the snapshot in `start.rs`, of a removed device in `removed.rs`.
 //! - `manual/`: a Manual OTA Update is folded and decided as a campaign with one target.
 //! - `timers.rs`, `ready.rs`: what a running campaign keeps beside its state, built anew by
-//!   [`Campaign::arm`]; below them `due_queues.rs` and `index_set.rs`, which find what comes first in
-//!   constant steps.
+//!   [`Campaign::arm`]; `committed.rs`: what of it runs from a commit; below them `due_queues.rs` and
+//!   `index_set.rs`, which find what comes first in constant steps.
 //! - `waits.rs`: what a target waits for now, which decides nothing.
 
 mod check;

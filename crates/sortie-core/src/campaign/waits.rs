@@ -5,13 +5,13 @@ use super::{
 };
 use crate::{
     ClaimPhase, Listened, OperationId,
-    explain::{Asked, Wait},
+    explain::{Live, Wait},
 };
 
 impl Campaign {
     /// What a target waits for; with no target, what the campaign's start waits for. Empty: nothing
     /// is to come.
-    pub fn waits(&self, target: Option<TargetIndex>, asked: &Asked<'_>) -> Vec<Wait> {
+    pub fn waits(&self, target: Option<TargetIndex>, live: &Live<'_>) -> Vec<Wait> {
         let state = &self.state;
         let Some(mechanism) = state.mechanism().filter(|_| !state.is_deleted()) else {
             return vec![];
@@ -19,7 +19,7 @@ impl Campaign {
         if state.started_at().is_none() {
             return match state.status() {
                 Status::Finished => vec![],
-                _ => vec![self.wait_for_start(asked)],
+                _ => vec![self.wait_for_start(live)],
             };
         }
         let Some((index, target)) = target.and_then(|i| Some((i, state.target(i)?))) else {
@@ -27,14 +27,14 @@ impl Campaign {
         };
         match target.status {
             TargetStatus::Idle if state.status() == Status::Finished => vec![],
-            TargetStatus::Idle => self.waits_to_be_pushed(index, target, mechanism, asked),
-            TargetStatus::InProgress => self.waits_for_device(index, target, mechanism, asked),
+            TargetStatus::Idle => self.waits_to_be_pushed(index, target, mechanism, live),
+            TargetStatus::InProgress => self.waits_for_device(index, target, mechanism, live),
             TargetStatus::Failed | TargetStatus::Successful => {
                 // X1; but not what another operation has taken over since (O3).
                 let open = target.claim_phase() == Some(ClaimPhase::Open);
                 let operation = state.operation(index).filter(|_| open);
                 let own =
-                    operation.filter(|operation| self.claimed(index, asked) == Some(*operation));
+                    operation.filter(|operation| self.claimed(index, live) == Some(*operation));
                 own.map(|operation| Wait::LateWord { operation })
                     .into_iter()
                     .collect()
@@ -42,12 +42,12 @@ impl Campaign {
         }
     }
 
-    fn wait_for_start(&self, asked: &Asked<'_>) -> Wait {
-        let why = asked.start_trouble.map(Into::into);
+    fn wait_for_start(&self, live: &Live<'_>) -> Wait {
+        let why = live.start_trouble.map(Into::into);
         match self.state.spec().map(|spec| spec.start) {
             _ if self.state.start_requested => Wait::Inventory { why },
             Some(Start::ByHand) => Wait::StartByHand,
-            Some(Start::At(at)) if at > asked.now.at => Wait::StartTime { at },
+            Some(Start::At(at)) if at > live.now.at => Wait::StartTime { at },
             _ => Wait::Inventory { why },
         }
     }
@@ -58,16 +58,16 @@ impl Campaign {
         index: TargetIndex,
         target: &Target,
         mechanism: &PushSpec,
-        asked: &Asked<'_>,
+        live: &Live<'_>,
     ) -> Vec<Wait> {
         let mut waits = vec![];
         if self.state.status() != Status::InProgress {
             waits.push(Wait::Resume);
         }
-        waits.extend(self.wait_for_presence(index, asked));
+        waits.extend(self.wait_for_presence(index, live));
         let claim = self
             .slot_of(index)
-            .and_then(|slot| asked.fleet.device(slot).claim());
+            .and_then(|slot| live.fleet.device(slot).claim());
         if let Some(claim) = claim.filter(|claim| claim.phase == ClaimPhase::Held) {
             waits.push(Wait::Held {
                 stream: claim.holder,
@@ -79,7 +79,7 @@ impl Campaign {
             waits.push(Wait::Backoff {
                 nth: target.deferrals,
                 most: mechanism.busy_retries,
-                due_in_ms: due_in(due, asked),
+                due_in_ms: due_in(due, live),
             });
         }
         let (in_progress, limit) = (
@@ -101,11 +101,11 @@ impl Campaign {
         index: TargetIndex,
         target: &Target,
         mechanism: &PushSpec,
-        asked: &Asked<'_>,
+        live: &Live<'_>,
     ) -> Vec<Wait> {
         let operation = self.state.operation(index);
         let running = self.timers.running(index);
-        let due_in_ms = running.and_then(|(_, due)| due_in(due, asked));
+        let due_in_ms = running.and_then(|(_, due)| due_in(due, live));
         let wait = match running {
             _ if self.state.is_cancelling(target) => Wait::CancelAnswer {
                 operation,
@@ -123,12 +123,12 @@ impl Campaign {
                 due_in_ms,
             },
         };
-        let presence = self.wait_for_presence(index, asked);
+        let presence = self.wait_for_presence(index, live);
         std::iter::once(wait).chain(presence).collect()
     }
 
-    fn wait_for_presence(&self, index: TargetIndex, asked: &Asked<'_>) -> Option<Wait> {
-        let fleet = asked.fleet;
+    fn wait_for_presence(&self, index: TargetIndex, live: &Live<'_>) -> Option<Wait> {
+        let fleet = live.fleet;
         if !fleet.is_linked() {
             let since = fleet.link_since();
             return Some(Wait::Link { since });
@@ -141,8 +141,8 @@ impl Campaign {
         (!fleet.is_online(slot)).then_some(Wait::Online { since })
     }
 
-    fn claimed(&self, index: TargetIndex, asked: &Asked<'_>) -> Option<OperationId> {
-        let claim = asked.fleet.device(self.slot_of(index)?).claim();
+    fn claimed(&self, index: TargetIndex, live: &Live<'_>) -> Option<OperationId> {
+        let claim = live.fleet.device(self.slot_of(index)?).claim();
         claim.map(|claim| claim.operation)
     }
 
@@ -152,10 +152,9 @@ impl Campaign {
 }
 
 /// While the link is down nothing runs out (C1).
-fn due_in(due: Listened, asked: &Asked<'_>) -> Option<u64> {
-    let left = due.0.saturating_sub(asked.now.listened.0);
-    asked
-        .fleet
+fn due_in(due: Listened, live: &Live<'_>) -> Option<u64> {
+    let left = due.0.saturating_sub(live.now.listened.0);
+    live.fleet
         .is_linked()
-        .then(|| left.saturating_add(asked.settling_ms))
+        .then(|| left.saturating_add(live.settling_ms))
 }

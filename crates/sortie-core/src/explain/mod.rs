@@ -22,7 +22,7 @@ use sortie_protocol::DeviceId;
 pub use history::{HistoryOperation, HistoryRow};
 pub use step::{By, Happened, Step};
 pub use story::Story;
-pub use waiting::{Asked, Wait, Waiting};
+pub use waiting::{Live, Wait, Waiting};
 
 use crate::{
     BaseImageId, Status, StreamId, TargetIndex, TargetReason, TargetStatus, campaign::Outcome,
@@ -57,7 +57,8 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// What ended it so; `None`: it goes on.
     pub end: Option<Ending>,
-    /// Live, not recorded: what it waits for. `None`: nothing any more, or it was not asked for.
+    /// Live, not recorded: what it waits for. `None`: nothing any more, or it was not asked for. A target
+    /// that was abandoned waits for its device's late word, also when the campaign is over (O4).
     pub waiting: Option<Waiting>,
     /// The story is told up to this version of the stream.
     pub version: u64,

@@ -152,6 +152,7 @@ impl Story {
         self.target?;
         let over = self.campaign_status == Status::Finished;
         let known = Known {
+            manual: self.is_manual(),
             mechanism: self.mechanism.as_ref()?,
             wait_until: self.wait_until,
             image: self.image.as_ref(),
@@ -175,6 +176,10 @@ impl Story {
         }
     }
 
+    fn is_manual(&self) -> bool {
+        matches!(self.stream, StreamId::Manual(_))
+    }
+
     fn apply(&mut self, at: Timestamp, event: &CampaignEvent, by: Vec<By>) {
         if let CampaignEvent::TargetFailed { reason, .. } = event {
             self.failed_counted += u32::from(reason.counts());
@@ -184,7 +189,7 @@ impl Story {
             Some(_) => {}
             None => self.of_campaign(at, event, by),
         }
-        if matches!(self.stream, StreamId::Manual(_)) && self.status.is_terminal() {
+        if self.is_manual() && self.status.is_terminal() {
             // A manual update ends with its operation.
             self.finish(match self.status {
                 TargetStatus::Successful => Outcome::Success,
@@ -303,7 +308,7 @@ impl Story {
             } => {
                 self.saw(decided_on.as_ref());
                 (self.status, self.reason) = (TargetStatus::Successful, Some(*reason));
-                let rule = why::rule(*reason, self.cancelled.is_some());
+                let rule = why::rule(*reason, self.cancelled.is_some(), self.is_manual());
                 self.tell(at, rule, by, Happened::Succeeded { reason: *reason });
             }
             CampaignEvent::TargetFailed {
@@ -334,7 +339,8 @@ impl Story {
                     refusal: refusal.clone(),
                     held_up_by: self.held_up_by(*reason),
                 };
-                self.tell(at, why::rule(*reason, false), by, what);
+                let rule = why::rule(*reason, false, self.is_manual());
+                self.tell(at, rule, by, what);
             }
             CampaignEvent::TargetDeferred { reason, word, .. } => {
                 (self.status, self.reason) = (TargetStatus::Idle, Some(*reason));

@@ -8,6 +8,7 @@ use super::{By, Explanation, Happened, Step, why::threshold};
 use crate::{
     OperationId,
     campaign::{DeviceWord, End},
+    phrase::{percent, span},
 };
 
 impl fmt::Display for Explanation {
@@ -198,6 +199,7 @@ impl Happened {
             Self::UploadDeleted => f.write_str("uploaded file deleted"),
             Self::Scheduled => f.write_str("campaign scheduled"),
             Self::StartRequested => f.write_str("start asked for"),
+            Self::Snapshotted { targets: 1 } => f.write_str("campaign started: its only target"),
             Self::Snapshotted { targets } => {
                 write!(f, "campaign started: one of its {targets} targets")
             }
@@ -265,65 +267,5 @@ pub(super) fn status(status: DeviceStatus) -> &'static str {
         DeviceStatus::Error => "error",
         DeviceStatus::Success => "success",
         DeviceStatus::Failure => "failure",
-    }
-}
-
-/// Hundredths of a percent as a percentage: `5`, `0.07`.
-pub(super) fn percent(hundredths: u32) -> String {
-    let (whole, rest) = (hundredths / 100, hundredths % 100);
-    match rest {
-        0 => whole.to_string(),
-        _ => format!("{whole}.{rest:02}").trim_end_matches('0').into(),
-    }
-}
-
-/// Milliseconds in two units at most: `45 s`, `1 h 30 min`, `2 d`.
-pub(super) fn span(ms: u64) -> String {
-    let s = ms.div_ceil(1_000);
-    let parts = [
-        (s / 86_400, "d"),
-        (s / 3_600 % 24, "h"),
-        (s / 60 % 60, "min"),
-        (s % 60, "s"),
-    ];
-    let first = parts.iter().position(|(count, _)| *count > 0).unwrap_or(3);
-    let (count, unit) = parts[first];
-    match parts.get(first + 1) {
-        Some((more, smaller)) if *more > 0 => format!("{count} {unit} {more} {smaller}"),
-        _ => format!("{count} {unit}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_span_reads_in_two_units_at_most() {
-        for (ms, text) in [
-            (0, "0 s"),
-            (1, "1 s"),
-            (45_000, "45 s"),
-            (60_000, "1 min"),
-            (5_400_000, "1 h 30 min"),
-            (3_601_000, "1 h"),
-            (2 * 86_400_000 + 1, "2 d"),
-            (93_600_000, "1 d 2 h"),
-        ] {
-            assert_eq!(span(ms), text);
-        }
-    }
-
-    #[test]
-    fn a_percentage_is_as_short_as_it_was_written() {
-        for (hundredths, text) in [
-            (0, "0"),
-            (500, "5"),
-            (7, "0.07"),
-            (3_350, "33.5"),
-            (10_000, "100"),
-        ] {
-            assert_eq!(percent(hundredths), text);
-        }
     }
 }

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::Serialize;
 use sortie_protocol::Status as DeviceStatus;
 
-use super::text::{span, status};
-use crate::{Fleet, Now, OperationId, StreamId, Timestamp};
+use super::text::status;
+use crate::{Fleet, Now, OperationId, StreamId, Timestamp, phrase::span};
 
 /// What a target waits for at one moment; nothing of it is in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -147,7 +147,7 @@ pub enum Wait {
     clippy::exhaustive_structs,
     reason = "made by whoever asks, from what it has"
 )]
-pub struct Asked<'a> {
+pub struct Live<'a> {
     /// Presence and claims.
     pub fleet: &'a Fleet,
     /// The time.

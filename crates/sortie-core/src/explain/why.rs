@@ -4,15 +4,18 @@ use std::fmt::Write;
 
 use super::{
     By, Ending,
-    text::{names, percent, span, word},
+    text::{names, word},
 };
 use crate::{
     BaseImageId, TargetReason, Timestamp,
     campaign::{DeviceWord, End, ImageCopy, Outcome, PushSpec},
+    phrase::{count, percent, span},
 };
 
 /// What the log knows of a target at its end.
 pub(super) struct Known<'a> {
+    /// It is a manual update, which has rules of its own (M3).
+    pub(super) manual: bool,
     pub(super) mechanism: &'a PushSpec,
     pub(super) base_image: Option<&'a BaseImageId>,
     pub(super) wait_until: Option<Timestamp>,
@@ -28,9 +31,10 @@ pub(super) struct Known<'a> {
     pub(super) retries: u32,
 }
 
-/// The rule by which a target ends with a reason.
-pub(super) fn rule(reason: TargetReason, cancelled: bool) -> &'static str {
+/// The rule by which a target ends with a reason, of a manual update or not.
+pub(super) fn rule(reason: TargetReason, cancelled: bool, manual: bool) -> &'static str {
     match reason {
+        TargetReason::DeviceBusy | TargetReason::VersionChanged if manual => "M3",
         TargetReason::Updated if cancelled => "X3",
         TargetReason::AlreadyAtVersion => "E2",
         TargetReason::SystemModelMismatch => "E0",
@@ -56,11 +60,11 @@ pub(super) fn ended(reason: TargetReason, known: &Known<'_>) -> Ending {
         why.push_str(if known.late {
             "; the device's late word changes nothing"
         } else {
-            "; without a word of the device, which may still be installing"
+            "; the device may still be installing"
         });
     }
     Ending {
-        rule: rule(reason, known.cancelled.is_some()),
+        rule: rule(reason, known.cancelled.is_some(), known.manual),
         why,
     }
 }
@@ -128,19 +132,21 @@ fn sentence(reason: TargetReason, known: &Known<'_>) -> String {
                 .unwrap_or_default();
             format!("the device runs {runs}, and {image} may be installed over{wanted} only")
         }
-        TargetReason::DeviceBusy => format!(
-            "the device was busy, and after {} further tries it is not tried again",
-            known.deferrals
-        ),
+        TargetReason::DeviceBusy => format!("the device was busy, and {}", no_more(known)),
         TargetReason::VersionChanged => format!(
-            "the device's version was no longer the one decided on, and after {} further tries it is not tried again",
-            known.deferrals
+            "the device's version was no longer the one decided on, and {}",
+            no_more(known)
         ),
-        TargetReason::RequestTimeout => format!(
-            "no word on the request, written {} times, {} each",
-            known.retries + 1,
-            span(mechanism.request_timeout_ms)
-        ),
+        TargetReason::RequestTimeout => {
+            let timeout = span(mechanism.request_timeout_ms);
+            match known.retries {
+                0 => format!("no word on the request within {timeout}"),
+                retries => format!(
+                    "no word on the request, written {} times, {timeout} each",
+                    retries + 1
+                ),
+            }
+        }
         TargetReason::Stalled => stalled(known),
         TargetReason::SendRefused => {
             let why = known.refusal.map(|why| format!(": {why:?}"));
@@ -166,6 +172,16 @@ fn sentence(reason: TargetReason, known: &Known<'_>) -> String {
                 }
             }
             why
+        }
+    }
+}
+
+fn no_more(known: &Known<'_>) -> String {
+    match known.deferrals {
+        0 => "it is not tried again".into(),
+        tries => {
+            let tries = count(tries, "further try", "further tries");
+            format!("after {tries} it is not tried again")
         }
     }
 }
@@ -203,7 +219,8 @@ fn canceled(known: &Known<'_>) -> String {
 /// The F1 figures of a campaign.
 pub(super) fn threshold(failed: u32, targets: u32, max_failure_hundredths: u32) -> String {
     format!(
-        "{failed} of {targets} targets have failed, more than {} %",
+        "{failed} of {} failed, more than {} %",
+        count(targets, "target", "targets"),
         percent(max_failure_hundredths)
     )
 }

@@ -6,7 +6,7 @@ use sortie_core::StreamId;
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    ask::{Asked, CommandMessage, Message, WAITING_MAX},
+    ask::{CommandMessage, Message, Unanswered, WAITING_MAX},
     handle::CallError,
     health::{Health, LinkHealth, StoreHealth},
     turn::{Ending, Loop},
@@ -75,7 +75,7 @@ impl Loop {
         }
         self.asks += 1;
         let ask = self.asks;
-        let asked = Asked {
+        let asked = Unanswered {
             answer,
             _permit: permit,
         };

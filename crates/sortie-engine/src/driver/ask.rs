@@ -70,7 +70,7 @@ pub(super) struct CommandMessage {
 ///
 /// The permit stays with the command, not with who waits for it: whoever stops waiting has not taken
 /// the command back, and it must not make room for another one.
-pub(super) struct Asked {
+pub(super) struct Unanswered {
     pub(super) answer: oneshot::Sender<Result<Done, CallError>>,
     pub(super) _permit: OwnedSemaphorePermit,
 }

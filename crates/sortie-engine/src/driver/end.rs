@@ -12,6 +12,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use sortie_core::phrase::count;
 use sortie_ports::Clock;
 use tokio::sync::oneshot;
 
@@ -40,9 +41,10 @@ pub(super) async fn run(mut main: Loop, clock: Arc<dyn Clock>) -> Stopped {
         Ok(ending) => {
             if ending == Ending::Left && main.running() > 0 {
                 let running = main.running();
+                let running = count(running as u64, "campaign is", "campaigns are");
                 tracing::warn!(
-                    "the last handle was dropped while {running} campaigns run; \
-                     the next start on this log goes on with them"
+                    "the last handle was dropped while {running} running; \
+                     the next start on this log goes on with what runs"
                 );
             }
             let committing = AssertUnwindSafe(main.commit(&*clock, deadline)).catch_unwind();

@@ -8,7 +8,7 @@ use super::{
     handle::CallError,
     inventory::Found,
     pool::Pool,
-    preview::{Preview, Snapshot},
+    preview::{Preview, Prospect},
     store::Appended,
 };
 use crate::node::NodeInput;
@@ -54,7 +54,7 @@ pub(super) struct ManualJob {
 
 /// A preview whose snapshot is there.
 pub(super) struct PreviewJob {
-    pub(super) snapshot: Result<Snapshot, CallError>,
+    pub(super) snapshot: Result<Prospect, CallError>,
     pub(super) answer: oneshot::Sender<Result<Preview, CallError>>,
     pub(super) _permit: OwnedSemaphorePermit,
 }

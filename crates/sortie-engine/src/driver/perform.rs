@@ -106,7 +106,7 @@ impl Loop {
     ) {
         let (devices, clock) = (self.ports.inventory.clone(), self.ports.clock.clone());
         self.jobs.resolves.push(Box::pin(async move {
-            let snapshot = preview::snapshot(&*devices, &*clock, *wanted).await;
+            let snapshot = preview::prospect(&*devices, &*clock, *wanted).await;
             Resolved::Preview(Box::new(PreviewJob {
                 snapshot,
                 answer,

@@ -6,6 +6,7 @@ use serde::Serialize;
 use sortie_core::{
     CampaignSpec, CatalogState, DeviceId, Fleet, NewCampaign, TargetReason,
     campaign::{ImageCopy, Verdict, verdict},
+    phrase::count,
 };
 use sortie_ports::{Clock, Inventory};
 
@@ -35,7 +36,8 @@ pub struct Preview {
 impl fmt::Display for Preview {
     /// `200 targets: 180 to be pushed, 4 already_at_version, 16 not heard yet`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} targets: {} to be pushed", self.targets, self.pushed)?;
+        let targets = count(self.targets as u64, "target", "targets");
+        write!(f, "{targets}: {} to be pushed", self.pushed)?;
         for (reason, count) in self.skipped.iter().chain(&self.failed) {
             write!(f, ", {count} {reason}")?;
         }
@@ -64,28 +66,28 @@ pub(super) fn wanted(catalog: &CatalogState, draft: &NewCampaign) -> Result<Want
 }
 
 /// A snapshot as it would be, and what is needed to judge its devices.
-pub(super) struct Snapshot {
+pub(super) struct Prospect {
     devices: Vec<DeviceId>,
     image: ImageCopy,
     spec: CampaignSpec,
 }
 
 /// Takes the snapshot that the draft's campaign would have now.
-pub(super) async fn snapshot(
+pub(super) async fn prospect(
     devices: &dyn Inventory,
     clock: &dyn Clock,
     wanted: Wanted,
-) -> Result<Snapshot, CallError> {
+) -> Result<Prospect, CallError> {
     let Wanted { want, image, spec } = wanted;
     let devices = inventory::resolve(devices, clock, &want).await;
-    Ok(Snapshot {
+    Ok(Prospect {
         devices: devices.map_err(CallError::Unavailable)?,
         image,
         spec,
     })
 }
 
-impl Snapshot {
+impl Prospect {
     /// Judges the devices on what the fleet has been heard to say.
     pub(super) fn judge(&self, fleet: &Fleet) -> Preview {
         let mut preview = Preview {

@@ -1,8 +1,8 @@
 //! Stories of targets, read from the log beside the loop.
 
 use sortie_core::{
-    DeviceId, DeviceSlot, Event, StreamId,
-    explain::{By, Explanation, HistoryRow, Story, Wait, Waiting},
+    ClaimPhase, DeviceId, DeviceSlot, Event, StreamId,
+    explain::{By, Explanation, Happened, HistoryRow, Story, Wait, Waiting},
 };
 use sortie_ports::{Commit, EventStore, Version};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -29,6 +29,8 @@ pub(super) enum FromLog {
         device: DeviceId,
         /// The version up to which it is told; `None`: to the end.
         until: Option<Version>,
+        /// What it waits for, if that is known already.
+        waiting: Option<Waiting>,
         answer: oneshot::Sender<Result<Option<Explanation>, CallError>>,
     },
     /// The campaigns that had a device as a target, after this one.
@@ -41,8 +43,9 @@ pub(super) enum FromLog {
 }
 
 impl Handle {
-    /// Why a target is where it is (its story from the log), and what it waits for now, unless all of
-    /// its stream is `over`. `None`: the device is no target of the campaign.
+    /// Why a target is where it is (its story from the log), and what it waits for now. Once all of its
+    /// stream is `over`, which is then not read for that, it can only be the device's word on what was
+    /// abandoned, as its claim tells. `None`: the device is no target of the campaign.
     ///
     /// The two agree: the story ends with what was committed when it was looked at what is live.
     ///
@@ -64,13 +67,10 @@ impl Handle {
             stream,
             device: device.clone(),
             until,
+            waiting,
             answer,
         };
-        let story = self.read_log(story, answered).await?;
-        Ok(story.map(|mut story| {
-            story.waiting = waiting.filter(|waiting| !waiting.waits.is_empty());
-            story
-        }))
+        self.read_log(story, answered).await
     }
 
     /// What a target waits for, and the version of the campaign at which it does.
@@ -141,12 +141,18 @@ impl Loop {
                 stream,
                 device,
                 until,
+                waiting,
                 answer,
-            } => self.jobs.stories.push(Box::pin(async move {
-                // Who asked may have gone, here and below.
-                let _ = answer.send(story(&*log, stream, device, until).await);
-                drop(permit);
-            })),
+            } => {
+                let waiting = waiting.or_else(|| self.late_word(stream, &device));
+                self.jobs.stories.push(Box::pin(async move {
+                    let story = story(&*log, stream, device, until).await;
+                    let story = story.map(|story| story.map(|story| waits(story, waiting)));
+                    // Who asked may have gone, here and below.
+                    let _ = answer.send(story);
+                    drop(permit);
+                }));
+            }
             FromLog::History {
                 device,
                 after,
@@ -171,6 +177,28 @@ impl Loop {
             }
         }
     }
+}
+
+impl Loop {
+    /// The device's word that a stream still waits for, as the claim that it left open tells (O4).
+    fn late_word(&self, stream: StreamId, device: &DeviceId) -> Option<Waiting> {
+        let fleet = self.node.fleet();
+        let claim = fleet.device(fleet.find(device)?).claim()?;
+        let operation = claim.operation;
+        let is_open = claim.phase == ClaimPhase::Open && claim.holder == stream;
+        is_open.then(|| Waiting::new(self.now.wall, vec![Wait::LateWord { operation }]))
+    }
+}
+
+/// A story and what its target waits for, unless it tells, being read later, that this has come.
+fn waits(mut story: Explanation, waiting: Option<Waiting>) -> Explanation {
+    let is_over = |wait: &Wait| {
+        let ends =
+            |what: &Happened| matches!(what, Happened::LateReport { .. } | Happened::DeviceRemoved);
+        matches!(wait, Wait::LateWord { .. }) && story.steps.iter().any(|step| ends(&step.what))
+    };
+    story.waiting = waiting.filter(|waiting| !waiting.waits.iter().all(is_over));
+    story
 }
 
 /// The streams of a device's history that make up a page.

@@ -16,7 +16,7 @@ use tokio::sync::{
 };
 
 use super::{
-    ask::{AskCatalog, Asked, Message},
+    ask::{AskCatalog, Message, Unanswered},
     guard::Boxed,
     jobs::{Jobs, Resolved},
     link::{Link, Order},
@@ -49,7 +49,7 @@ pub(super) struct Loop {
     pub(super) messages: UnboundedReceiver<Message>,
     shutdown_on: Option<Boxed<()>>,
     /// Commands that the node has, by the number it knows them by.
-    pub(super) asked: HashMap<u64, Asked>,
+    pub(super) asked: HashMap<u64, Unanswered>,
     pub(super) asks: u64,
     /// Who is told, in the order of when, that an answer is late.
     pub(super) late_commands: VecDeque<(Duration, oneshot::Sender<String>)>,

@@ -2,7 +2,7 @@
 
 use sortie_core::{
     Campaign, DeviceId, Fleet, TargetIndex,
-    explain::{Asked, Wait, Waiting},
+    explain::{Live, Wait, Waiting},
 };
 
 use super::Node;
@@ -48,13 +48,13 @@ impl<'a> View<'a> {
     pub fn waiting(&self, target: Option<TargetIndex>) -> Waiting {
         let node = self.node;
         let settling = node.clock.settling(node.now.monotonic);
-        let asked = Asked {
+        let live = Live {
             fleet: self.fleet,
             now: node.campaign_now(self.campaign.state()),
             settling_ms: u64::try_from(settling.as_millis()).unwrap_or(u64::MAX),
             start_trouble: self.start_trouble,
         };
-        let mut waits = self.campaign.waits(target, &asked);
+        let mut waits = self.campaign.waits(target, &live);
         for wait in &mut waits {
             if let Wait::Held { stream, name, .. } = wait {
                 let holder = node.streams.get(stream);

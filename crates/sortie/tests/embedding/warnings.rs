@@ -143,7 +143,7 @@ async fn dropping_the_last_handle_is_warned_about_while_a_campaign_runs() {
     drop((engine, campaign));
     within(async { while progress.next().await.is_some() {} }).await;
     assert_eq!(
-        warnings.with("the last handle was dropped while 1 campaigns run"),
+        warnings.with("the last handle was dropped while 1 campaign is running"),
         1
     );
 }

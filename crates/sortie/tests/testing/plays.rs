@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sortie::{
-    CampaignOutcome, Progress, StatusCode, TargetReason,
+    CampaignOutcome, Progress, StatusCode, TargetReason, Wait,
     testing::{Bed, Play},
 };
 
@@ -69,6 +69,23 @@ async fn p4_one_that_is_silent_is_asked_again_three_times_and_then_given_up() {
     // The link's settling, and four times `request_timeout`.
     let seconds = bed.now().as_secs();
     assert!((1_255..=1_265).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test]
+async fn o4_after_the_campaign_an_abandoned_target_still_waits_for_its_device_s_word() {
+    let (end, _, mut bed) = one(Play::GoesDark { after: MINUTE }).await;
+    assert!(end.is_over());
+    let device = "gw-0001".parse().unwrap();
+    let engine = bed.engine();
+    let explain = || engine.explain(end.campaign, &device);
+    let story = bed.run(explain()).await.unwrap();
+    let waits = story.waiting.unwrap().waits;
+    assert!(matches!(waits[..], [Wait::LateWord { .. }]), "{waits:?}");
+    bed.fleet().go_on("gw-0001", Play::Succeeds(MINUTE));
+    bed.fleet().online("gw-0001");
+    bed.run_for(2 * MINUTE).await;
+    let story = bed.run(explain()).await.unwrap();
+    assert_eq!(story.waiting, None, "R5");
 }
 
 #[tokio::test]
