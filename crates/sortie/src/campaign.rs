@@ -123,7 +123,7 @@ impl CampaignHandle {
     }
 
     /// Some of its targets in the order of the snapshot: those that fit `filter` after `after`, at most
-    /// `limit` (and at most 10,000) of them. [`TargetPage::next`] says whether there may be more.
+    /// `limit` of them, at least 1 and at most 10,000. [`TargetPage::next`] says whether there may be more.
     ///
     /// # Errors
     /// [`QueryError`].

@@ -10,8 +10,8 @@ use sortie_engine::{
 };
 
 use crate::{
-    CampaignHandle, Command, CommandError, EngineBuilder, Explanation, HistoryRow, OperationHandle,
-    QueryError,
+    CampaignHandle, Command, CommandError, EngineBuilder, Explanation, HistoryPage,
+    OperationHandle, QueryError,
     command::{Outcome, accepted},
 };
 
@@ -143,18 +143,20 @@ impl Engine {
     }
 
     /// What became of a device in each campaign that had it as a target, and in each manual update,
-    /// also in those that ended long ago: those that started last first, at most `limit` of them (and at most 100), after
-    /// the one given. Fewer than that: there are no more. Each is read from the log from its start,
-    /// beside all else. A device that no campaign targeted has no history.
+    /// also in those that ended long ago: those that started last first, after the one given. A page has at
+    /// most `limit` of them, at least 1 and at most 100: each is read from the log from its start, beside
+    /// all else. [`HistoryPage::next`] says whether there are more. A device that no campaign targeted has
+    /// no history.
     ///
     /// # Errors
-    /// [`QueryError`]: `Unavailable` while the log is still being read, or `Stopped`.
+    /// [`QueryError`]: `Unavailable` while the log is still being read, `NotFound` if there is no campaign
+    /// or manual update `after`, or `Stopped`.
     pub async fn device_history(
         &self,
         device: &DeviceId,
         after: Option<StreamId>,
         limit: usize,
-    ) -> Result<Vec<HistoryRow>, QueryError> {
+    ) -> Result<HistoryPage, QueryError> {
         Ok(self.handle.device_history(device, after, limit).await?)
     }
 

@@ -280,7 +280,8 @@ pub use sortie_core::catalog::{
     Language, NewBaseImage, NewChannel, NewCollection, NewGroup, NewSystemModel,
 };
 pub use sortie_core::explain::{
-    By, Ending, Explanation, Happened, HistoryOperation, HistoryRow, Step, Wait, Waiting,
+    By, Ending, Explanation, Happened, HistoryOperation, HistoryPage, HistoryRow, Step, Wait,
+    Waiting,
 };
 pub use sortie_core::{
     Actor, AttributeValue, BaseImageId, CampaignEvent, CampaignId, CampaignSpec, Catalog,

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -53,6 +52,11 @@ impl Units {
         self.rows().insert(unit.mac, unit);
     }
 
+    /// Deletes a unit. Who does so tells the engine, too: `Engine::device_removed`.
+    pub fn delete(&self, id: &DeviceId) {
+        self.rows().retain(|mac, _| mac.to_string() != id.as_str());
+    }
+
     /// Whether there is a unit of this id.
     pub fn knows(&self, id: &DeviceId) -> bool {
         self.rows().keys().any(|mac| mac.to_string() == id.as_str())
@@ -69,12 +73,12 @@ impl Inventory for Units {
     /// looked at: sortie applies the selectors.
     async fn page(&self, want: &DevicePage) -> Result<Vec<Device>, InventoryError> {
         let rows = self.rows();
-        let after = want.after.as_ref().map(DeviceId::as_str);
-        let after = rows
-            .keys()
-            .find(|mac| Some(mac.to_string().as_str()) == after);
-        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let units = rows.range((begin, Bound::Unbounded)).map(|(_, unit)| unit);
+        let after = want.after.as_ref().map_or("", DeviceId::as_str);
+        // The unit at the end of the last page may have been deleted since: what counts is the order.
+        let units = rows
+            .iter()
+            .filter(|(mac, _)| mac.to_string().as_str() > after);
+        let units = units.map(|(_, unit)| unit);
         let units = units.filter(|unit| unit.model == want.system_model.as_str());
         // One bad row holds up the start of a campaign, and is named in `health()`.
         let devices = units.take(want.limit).map(Unit::device);

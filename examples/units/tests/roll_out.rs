@@ -146,6 +146,8 @@ async fn each_row_is_on_one_page() {
         if devices.len() < page.limit {
             break;
         }
+        // The last of a page may be gone before the next is asked for.
+        units.delete(&seen[seen.len() - 1]);
         page = page.following(seen[seen.len() - 1].clone());
     }
     assert!(seen.len() == 40 && seen.is_sorted(), "{seen:?}");

@@ -9,6 +9,24 @@ use crate::{
     BaseImageId, OperationId, StreamId, TargetIndex, TargetReason, TargetStatus, Timestamp,
 };
 
+/// Some of what became of a device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct HistoryPage {
+    /// Those that started last first.
+    pub rows: Vec<HistoryRow>,
+    /// Ask again with this as `after`. `None`: there are no more.
+    pub next: Option<StreamId>,
+}
+
+impl HistoryPage {
+    /// A page and where the next one begins.
+    pub fn new(rows: Vec<HistoryRow>, next: Option<StreamId>) -> Self {
+        Self { rows, next }
+    }
+}
+
 /// One campaign that had a device as a target, or one manual update of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

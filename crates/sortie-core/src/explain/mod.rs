@@ -19,7 +19,7 @@ mod why;
 use serde::Serialize;
 use sortie_protocol::DeviceId;
 
-pub use history::{HistoryOperation, HistoryRow};
+pub use history::{HistoryOperation, HistoryPage, HistoryRow};
 pub use step::{By, Happened, Step};
 pub use story::Story;
 pub use waiting::{Live, Wait, Waiting};

@@ -2,7 +2,7 @@
 
 use sortie_core::{
     ClaimPhase, DeviceId, DeviceSlot, Event, StreamId,
-    explain::{By, Explanation, Happened, HistoryRow, Story, Wait, Waiting},
+    explain::{By, Explanation, Happened, HistoryPage, HistoryRow, Story, Wait, Waiting},
 };
 use sortie_ports::{Commit, EventStore, Version};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -14,7 +14,7 @@ use super::{
     turn::{Loop, yield_once},
 };
 use crate::{
-    node::{Refusal, Snapshot, View},
+    node::{Refusal, Snapshot, View, named},
     text::full_text,
 };
 
@@ -38,7 +38,7 @@ pub(super) enum FromLog {
         device: DeviceId,
         after: Option<StreamId>,
         limit: usize,
-        answer: oneshot::Sender<Result<Vec<HistoryRow>, CallError>>,
+        answer: oneshot::Sender<Result<HistoryPage, CallError>>,
     },
 }
 
@@ -100,17 +100,16 @@ impl Handle {
     }
 
     /// What became of a device in each campaign that had it as a target and each manual update, those
-    /// that started last first: at most `limit` of them, and at most 100, after the one given. Fewer than that: there
-    /// are no more.
+    /// that started last first, after the one given: at most `limit` of them, at least 1 and at most 100.
     ///
     /// # Errors
-    /// [`CallError`], never `Unknown`.
+    /// [`CallError`], never `Unknown`; `NotFound`, if there is no stream `after`.
     pub async fn device_history(
         &self,
         device: &DeviceId,
         after: Option<StreamId>,
         limit: usize,
-    ) -> Result<Vec<HistoryRow>, CallError> {
+    ) -> Result<HistoryPage, CallError> {
         let (answer, answered) = oneshot::channel();
         let history = FromLog::History {
             device: device.clone(),
@@ -165,13 +164,16 @@ impl Loop {
                     return;
                 }
                 let Some((slot, snapshots)) = self.node.snapshots(&device) else {
-                    let _ = answer.send(Ok(vec![]));
+                    let _ = answer.send(Ok(HistoryPage::default()));
                     return;
                 };
                 self.jobs.stories.push(Box::pin(async move {
-                    let limit = limit.min(HISTORY_PAGE_MAX);
-                    let snapshots = page(snapshots, slot, after, limit);
-                    let _ = answer.send(history(&*log, &device, &snapshots).await);
+                    let page = page(snapshots, slot, after, limit.clamp(1, HISTORY_PAGE_MAX));
+                    let history = match page {
+                        Ok((streams, next)) => history(&*log, &device, &streams, next).await,
+                        Err(refusal) => Err(refusal.into()),
+                    };
+                    let _ = answer.send(history);
                     drop(permit);
                 }));
             }
@@ -201,35 +203,36 @@ fn waits(mut story: Explanation, waiting: Option<Waiting>) -> Explanation {
     story
 }
 
-/// The streams of a device's history that make up a page.
+/// The streams of a device's history that make up a page, and the last of them if there are more.
 fn page(
-    snapshots: Vec<Snapshot>,
+    mut snapshots: Vec<Snapshot>,
     device: DeviceSlot,
     after: Option<StreamId>,
     limit: usize,
-) -> Vec<StreamId> {
-    let mut rest = snapshots.into_iter();
-    if after.is_some() {
-        // What is not there is after nothing.
-        rest.by_ref()
-            .take_while(|snapshot| Some(snapshot.stream) != after)
-            .for_each(drop);
+) -> Result<(Vec<StreamId>, Option<StreamId>), Refusal> {
+    if let Some(after) = after {
+        let place = snapshots.iter().position(|seen| seen.stream == after);
+        let place = place.ok_or_else(|| Refusal::NotFound(named(after)))?;
+        snapshots.drain(..=place);
     }
-    let found = rest.filter(|snapshot| snapshot.has(device));
-    found.take(limit).map(|snapshot| snapshot.stream).collect()
+    let mut found = snapshots.into_iter().filter(|seen| seen.has(device));
+    let page: Vec<_> = found.by_ref().take(limit).map(|seen| seen.stream).collect();
+    let next = found.next().and(page.last().copied());
+    Ok((page, next))
 }
 
 async fn history(
     log: &dyn EventStore,
     device: &DeviceId,
     streams: &[StreamId],
-) -> Result<Vec<HistoryRow>, CallError> {
+    next: Option<StreamId>,
+) -> Result<HistoryPage, CallError> {
     let mut rows = vec![];
     for stream in streams {
         let story = story(log, *stream, device.clone(), None).await?;
         rows.extend(story.as_ref().map(HistoryRow::from));
     }
-    Ok(rows)
+    Ok(HistoryPage::new(rows, next))
 }
 
 /// Reads a stream and tells what it says of a device; `None`: that is no target of it.

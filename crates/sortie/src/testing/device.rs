@@ -44,7 +44,7 @@ pub(super) struct Scripted {
     ended: Vec<Uuid>,
     /// Operations on which it says nothing.
     mute: BTreeSet<Uuid>,
-    /// Every operation that it was ever asked to do, in order.
+    /// Every operation that it was ever asked to do, by its UUID.
     pub(super) story: BTreeMap<Uuid, Told>,
     inbound: VecDeque<(Duration, Request)>,
     outbound: VecDeque<(Duration, Heard)>,

@@ -242,16 +242,21 @@ async fn a_devices_history_goes_back_over_restarts_latest_first_page_by_page() {
     let engine = start(&again).await.unwrap();
     let later = campaign(&engine, "later", |c| c.progress().is_over()).await;
     // The two may have started within a millisecond, and are told apart by their ids then.
-    let all = engine.device_history(&device(4), None, 10).await.unwrap();
-    let mut pages = engine.device_history(&device(4), None, 1).await.unwrap();
-    let cursor = pages[0].stream;
-    pages.extend(
-        engine
-            .device_history(&device(4), Some(cursor), 1)
-            .await
-            .unwrap(),
+    let history = async |after, limit| engine.device_history(&device(4), after, limit).await;
+    let all = history(None, 10).await.unwrap();
+    assert_eq!(all.next, None);
+    let all = all.rows;
+    // A page has at least one row.
+    let first = history(None, 0).await.unwrap();
+    assert_eq!(
+        (&first.rows[..], first.next),
+        (&all[..1], Some(all[0].stream))
     );
-    assert_eq!(pages, all);
+    let second = history(first.next, 1).await.unwrap();
+    assert_eq!((&second.rows[..], second.next), (&all[1..], None));
+    let nowhere = StreamId::Campaign(CampaignId::from_name("never"));
+    let error = history(Some(nowhere), 1).await.unwrap_err();
+    assert!(matches!(error, QueryError::NotFound(_)), "{error}");
     let mut ids: Vec<_> = all.iter().map(|row| row.stream).collect();
     ids.sort_unstable();
     let mut expected = [end.campaign, later.id()].map(StreamId::Campaign);
@@ -284,6 +289,7 @@ async fn a_devices_history_goes_back_over_restarts_latest_first_page_by_page() {
             .device_history(&device(99), None, 10)
             .await
             .unwrap()
+            .rows
             .is_empty()
     );
 }

@@ -70,7 +70,8 @@ async fn m_a_base_image_is_sent_to_one_device_and_its_word_ends_it() {
     let history = bed
         .run(again.device_history(&device, None, 10))
         .await
-        .unwrap();
+        .unwrap()
+        .rows;
     assert_eq!(history.len(), 1);
     assert_eq!(history[0].stream, operation.stream());
     assert_eq!(history[0].started_at, Some(asked));
