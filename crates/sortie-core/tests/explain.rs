@@ -378,6 +378,33 @@ fn k1_who_asked_is_told_command_by_command_also_of_one_commit() {
 }
 
 #[test]
+fn k1_d1_who_removed_a_device_is_told_and_nobody_when_it_was_found_out() {
+    type Commands = &'static [&'static str];
+    let removed = failed(OWN, TargetReason::DeviceRemoved, End::NotSent, None);
+    let (pause, other) = (
+        CampaignEvent::CampaignPausing,
+        CampaignEvent::DeviceRemoved { target: OTHER },
+    );
+    let events = [pause, removed, other];
+    // Whose commands are recorded with them, and who is told of the pause and of this removal.
+    let cases: [(Commands, &str, &str); 3] = [
+        (&["bob", "anna", "carl"], " (by bob)", " (by anna)"),
+        (&["bob"], " (by bob)", ""),
+        (&["anna", "bob"], " (by one of anna, bob)", ""),
+    ];
+    for (commands, pause, removal) in cases {
+        let commands: Vec<_> = commands.iter().map(|name| by(name)).collect();
+        let story = told(&[(&commands, &events)]).to_string();
+        for line in [
+            format!("L2  campaign pausing: nothing new starts{pause}"),
+            format!("D1  failed: device_removed, nothing was sent{removal}"),
+        ] {
+            assert!(story.lines().any(|told| told.ends_with(&line)), "{story}");
+        }
+    }
+}
+
+#[test]
 fn l5_a_target_that_was_never_tried_says_what_came_before_its_turn() {
     let bad = |target| {
         let said = word(Word::Failure, Some(StatusCode::SystemRollback), "no boot");

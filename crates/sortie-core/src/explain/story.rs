@@ -109,12 +109,17 @@ impl Story {
         commands: &[By],
         events: impl Iterator<Item = &'a CampaignEvent> + Clone,
     ) {
-        // Each command that is recorded led to one event of its own, and both are in order.
-        let asked_for = events.clone().filter(|event| is_asked_for(event)).count();
+        // Each command that is recorded led to one event of its own, and both are in order. A removal may
+        // have been told by a command, or found out.
+        let count =
+            |of: fn(&CampaignEvent) -> bool| events.clone().filter(|event| of(event)).count();
+        let (asked_for, removals) = (count(is_asked_for), count(is_removal));
+        let removals_told = removals > 0 && commands.len() == asked_for + removals;
+        let one_each = removals_told || commands.len() == asked_for;
         let mut given = commands.iter();
         for event in events {
-            let by = match is_asked_for(event) {
-                true if asked_for == commands.len() => given.next().into_iter().cloned().collect(),
+            let by = match is_asked_for(event) || removals_told && is_removal(event) {
+                true if one_each => given.next().into_iter().cloned().collect(),
                 true => commands.to_vec(),
                 false => vec![],
             };
@@ -329,7 +334,7 @@ impl Story {
                 if word.is_some() {
                     self.word.clone_from(word);
                 }
-                if !by.is_empty() {
+                if !by.is_empty() && *reason == TargetReason::Canceled {
                     self.cancelled.get_or_insert_with(|| by.clone());
                 }
                 let what = Happened::Failed {
@@ -506,6 +511,19 @@ fn is_asked_for(event: &CampaignEvent) -> bool {
             // A manual update cancelled before it was sent.
             | CampaignEvent::TargetFailed {
                 reason: TargetReason::Canceled,
+                end: End::NotSent,
+                ..
+            }
+    )
+}
+
+/// Whether the event is all that a device's removal led to (D1).
+fn is_removal(event: &CampaignEvent) -> bool {
+    matches!(
+        event,
+        CampaignEvent::DeviceRemoved { .. }
+            | CampaignEvent::TargetFailed {
+                reason: TargetReason::DeviceRemoved,
                 end: End::NotSent,
                 ..
             }
