@@ -1,6 +1,8 @@
 //! Rolls a release out to 40 simulated units over TCP: `cargo run -p sortie-units`.
 
-use sortie::{Artifact, CampaignOutcome, Engine, MemoryStore, Sha256, Uuid};
+use sortie::{
+    Artifact, CampaignOutcome, Engine, MemoryStore, Sha256, TargetFilter, TargetStatus, Uuid,
+};
 use sortie_units::{Hub, Mac, Release, Unit, Units, roll_out, simulated::Simulated};
 use tokio::net::TcpListener;
 
@@ -49,6 +51,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut progress = campaign.watch();
     while let Some(now) = progress.next().await {
         println!("{now}");
+    }
+    // Whom to look after, and why.
+    let failed = TargetFilter::new().status(TargetStatus::Failed);
+    for row in campaign.targets(&failed, None, 10).await?.rows {
+        println!("{}", campaign.explain(&row.device).await?);
     }
     engine.shutdown().await?;
     match progress.latest().outcome {

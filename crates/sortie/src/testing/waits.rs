@@ -57,7 +57,10 @@ impl Bed {
             return;
         }
         if matches!(progress.status, Status::Idle) {
-            push(text, "  waits for its start by hand");
+            push(
+                text,
+                "  has not started: waits to be started by hand, or for the inventory",
+            );
         }
         let targets = async {
             let campaign: CampaignHandle = self.engine.campaign(progress.campaign).await?;

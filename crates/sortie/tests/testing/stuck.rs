@@ -78,7 +78,10 @@ async fn a_campaign_that_waits_for_a_hand_or_is_paused_says_so() {
     };
     let campaign = bed.run(by_hand).await.unwrap();
     let text = stuck(bed.run(campaign.finished())).await;
-    says(&text, &["  waits for its start by hand"]);
+    says(
+        &text,
+        &["  has not started: waits to be started by hand, or for the inventory"],
+    );
 
     bed.run(async { campaign.start().await }).await.unwrap();
     bed.run_for(Duration::from_secs(1)).await;
