@@ -1,6 +1,8 @@
 //! Rules R: what a device's word leads to.
 
-use sortie_core::{CampaignEvent, Input, TargetIndex, TargetReason, TargetStatus, campaign::End};
+use sortie_core::{
+    Campaign, CampaignEvent, Input, TargetIndex, TargetReason, TargetStatus, campaign::End,
+};
 use sortie_protocol::{Reason, Report, Status as Word, StatusCode};
 use uuid::Uuid;
 
@@ -190,6 +192,19 @@ fn r5_another_failure_contradicts_too_and_its_text_or_a_repeat_does_not() {
         word: (&failure(StatusCode::SystemRollback, "no boot")(Uuid::nil())).into(),
     };
     assert_eq!(story.events(), [contradiction]);
+}
+
+#[test]
+fn r1_after_a_restart_a_word_on_the_operation_under_way_counts_still_and_none_on_what_never_began()
+{
+    let mut story = Story::running(2, push(1, 100.0));
+    let state = story.campaign.state().clone();
+    let operation = state.operation(TargetIndex(0));
+    story.campaign = Campaign::arm(state, story.slots.clone(), &story.fleet, story.now);
+    assert_eq!(story.campaign.operation(TargetIndex(0)), operation);
+    assert_eq!(story.campaign.operation(TargetIndex(1)), None);
+    story.says(0, Word::Success);
+    assert_eq!(story.target(0).1, Some(TargetReason::Updated));
 }
 
 #[test]
