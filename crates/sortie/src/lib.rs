@@ -166,7 +166,7 @@
 //!     operation.finished().await?;
 //!     println!("{}", operation.explain().await?);
 //!     let history = engine.device_history(&device, None, 10).await?; // all that was done to it
-//!     println!("{} updates", history.len());
+//!     println!("{} updates", history.rows.len());
 //!     Ok(())
 //! }
 //! # fn main() {}
