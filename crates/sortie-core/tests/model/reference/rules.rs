@@ -234,14 +234,13 @@ impl Deciding<'_> {
     fn advanced(&mut self, target: usize, status: &str, percent: u8) {
         let (listened, timeout) = (self.listened, self.stream.spec().stage_timeout);
         let at = self.target(target);
+        // Before the first report P4 alone waits for it, and after a cancel X2 alone.
         if let Some(stage) = stage(status)
+            && at.timers.operation.is_some()
             && (stage, percent) > at.reached
         {
             at.reached = (stage, percent);
-            // Before the first report P4 alone waits for it, and after a cancel X2 alone.
-            if at.timers.operation.is_some() {
-                at.timers.stage = timeout.map(|timeout| listened + timeout);
-            }
+            at.timers.stage = timeout.map(|timeout| listened + timeout);
         }
     }
 
