@@ -87,10 +87,15 @@ impl Manual {
         }
     }
 
-    /// K2: what the inventory says is not part of what was asked for.
+    /// K2: what the inventory says is not part of what was asked for, and a Base Image is meant by its id,
+    /// whatever became of it in the catalog since (T4).
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let without = |manual: &Self| Self {
             inventory_model: None,
+            source: match &manual.source {
+                Source::Image(version, _) => Source::Image(version, ""),
+                other => other.clone(),
+            },
             ..manual.clone()
         };
         without(self) == without(other)
