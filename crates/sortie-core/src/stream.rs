@@ -83,6 +83,16 @@ pub enum Event {
     Campaign(CampaignEvent),
 }
 
+impl Event {
+    /// The event, if it is of a campaign or a manual update.
+    pub fn of_campaign(&self) -> Option<&CampaignEvent> {
+        match self {
+            Self::Campaign(event) => Some(event),
+            Self::Catalog(_) => None,
+        }
+    }
+}
+
 /// Who gave a command; kept in its commit (rule K1). Empty: not said. At most 256 bytes are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

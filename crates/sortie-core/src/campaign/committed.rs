@@ -11,7 +11,7 @@ impl Campaign {
         let Some(mechanism) = self.mechanism() else {
             return;
         };
-        let events = || events.iter().filter_map(of_campaign);
+        let events = || events.iter().filter_map(Event::of_campaign);
         let all_at_once = |event: &CampaignEvent| *event == CampaignEvent::CampaignCancelled;
         let all_before = self.state.all_cancelled && !events().any(all_at_once);
         for event in events() {
@@ -54,12 +54,5 @@ impl Campaign {
         if target.is_some_and(|target| target.status == TargetStatus::InProgress) {
             self.timers.cancel(index, mechanism, now);
         }
-    }
-}
-
-fn of_campaign(event: &Event) -> Option<&CampaignEvent> {
-    match event {
-        Event::Campaign(event) => Some(event),
-        _ => None,
     }
 }

@@ -268,9 +268,6 @@ fn tell(story: &mut Story, commit: &Commit) {
     let commands: Vec<By> = commands
         .map(|command| By::new(command.actor.clone(), command.id))
         .collect();
-    let events = commit.events.iter().filter_map(|event| match event {
-        Event::Campaign(event) => Some(event),
-        _ => None,
-    });
+    let events = commit.events.iter().filter_map(Event::of_campaign);
     story.commit(commit.at, &commands, events);
 }

@@ -12,19 +12,22 @@ use crate::{
     pilot, within,
 };
 
-pub(crate) async fn campaign_on(log: &Gated) -> (Engine, CampaignHandle) {
+/// An engine on the log, with a catalog and 20 devices that all do the same.
+pub(crate) async fn engine_on(log: &Gated, play: Play) -> Engine {
     let inventory = MemoryInventory::new();
     inventory.put(devices(20));
     let hub = Hub::new();
-    hub.add(&devices(20), "1.3.0", Play::Holds);
+    hub.add(&devices(20), "1.3.0", play);
     let store = Store::new(log.clone()).with_devices(inventory);
-    let engine = Engine::builder()
-        .store(store)
-        .transport(hub)
-        .start()
-        .await
-        .unwrap();
+    let builder = Engine::builder().store(store).transport(hub);
+    let engine = builder.start().await.unwrap();
     engine.declare(catalog()).await.unwrap();
+    engine
+}
+
+/// A campaign with five operations under way, of devices that say nothing until they are cancelled.
+pub(crate) async fn campaign_on(log: &Gated) -> (Engine, CampaignHandle) {
+    let engine = engine_on(log, Play::Holds).await;
     let campaign = engine.create_campaign(pilot()).await.unwrap();
     let mut progress = campaign.watch();
     while within(progress.next()).await.unwrap().counts.in_progress < 5 {}
@@ -141,14 +144,7 @@ async fn with_the_log_away_commands_are_unavailable_at_once_and_it_goes_on_when_
 #[tokio::test]
 async fn a_finished_campaigns_summary_is_at_hand_when_its_log_is_not() {
     let log = Gated::open();
-    let inventory = MemoryInventory::new();
-    inventory.put(devices(20));
-    let hub = Hub::new();
-    hub.add(&devices(20), "1.3.0", Play::Updates);
-    let store = Store::new(log.clone()).with_devices(inventory);
-    let engine = Engine::builder().store(store).transport(hub);
-    let engine = engine.start().await.unwrap();
-    engine.declare(catalog()).await.unwrap();
+    let engine = engine_on(&log, Play::Updates).await;
     let campaign = engine.create_campaign(pilot()).await.unwrap();
     within(campaign.finished()).await.unwrap();
     log.away(true);

@@ -8,6 +8,7 @@ use sortie::{
 };
 
 use crate::{
+    ask::engine_on,
     campaign::{engine_in_memory, run_pilot},
     catalog, devices,
     hub::{Hub, Play},
@@ -297,18 +298,7 @@ async fn a_devices_history_goes_back_over_restarts_latest_first_page_by_page() {
 #[tokio::test(start_paused = true)]
 async fn with_the_log_away_the_story_is_told_if_it_can_be_read_and_says_that_it_is_away() {
     let log = Gated::open();
-    let inventory = MemoryInventory::new();
-    inventory.put(devices(20));
-    let hub = Hub::new();
-    hub.add(&devices(20), "1.3.0", Play::Holds);
-    let store = Store::new(log.clone()).with_devices(inventory);
-    let engine = Engine::builder()
-        .store(store)
-        .transport(hub)
-        .start()
-        .await
-        .unwrap();
-    engine.declare(catalog()).await.unwrap();
+    let engine = engine_on(&log, Play::Holds).await;
     let campaign = campaign(&engine, "all", |c| c.progress().counts.in_progress == 20).await;
     log.shut();
     // A command that can't be made durable: what is live can't be told apart from what is committed.

@@ -2,30 +2,15 @@
 
 use futures_util::FutureExt;
 use sortie::{
-    CampaignHandle, DeviceId, Engine, MemoryInventory, OperationHandle, QueryError, Stopped, Store,
-    TargetReason, TargetStatus,
+    CampaignHandle, DeviceId, Engine, OperationHandle, QueryError, Stopped, TargetReason,
+    TargetStatus,
 };
 
-use crate::{
-    catalog, devices,
-    hub::{Hub, Play},
-    log::Gated,
-    pilot, within,
-};
+use crate::{ask::campaign_on, log::Gated, within};
 
-/// Five operations under way, of devices that say nothing until they are cancelled.
+/// The first of five operations under way.
 async fn under_way(log: &Gated) -> (Engine, CampaignHandle, OperationHandle) {
-    let inventory = MemoryInventory::new();
-    inventory.put(devices(20));
-    let hub = Hub::new();
-    hub.add(&devices(20), "1.3.0", Play::Holds);
-    let store = Store::new(log.clone()).with_devices(inventory);
-    let builder = Engine::builder().store(store).transport(hub);
-    let engine = builder.start().await.unwrap();
-    engine.declare(catalog()).await.unwrap();
-    let campaign = engine.create_campaign(pilot()).await.unwrap();
-    let mut progress = campaign.watch();
-    while within(progress.next()).await.unwrap().counts.in_progress < 5 {}
+    let (engine, campaign) = campaign_on(log).await;
     let operation = campaign.operation(&gateway(0)).await.unwrap();
     (engine, campaign, operation)
 }
